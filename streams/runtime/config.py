@@ -1,0 +1,275 @@
+"""Settings: one TOML file, environment over it, secrets from the environment or from files.
+
+`TRUNKLINE_KAFKA__BOOTSTRAP=host:9092` overrides `bootstrap` in `[kafka]`; `TRUNKLINE_PBX__MAIN__SECRET` the `secret` of
+`[pbx.main]`. A secret never stands in the TOML file: `secret_file = "/run/secrets/pbx"` names a file that holds it.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+
+from streams.runtime.errors import Fatal
+
+PREFIX = "TRUNKLINE_"
+C = TypeVar("C")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    bootstrap: str = ""
+    """Brokers as host:port,host:port; empty: the embedded Apache Kafka on the loopback."""
+    security_protocol: str = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    sasl_mechanism: str = ""
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, with a SASL protocol."""
+    sasl_username: str = ""
+    """User of SASL."""
+    sasl_password: SecretStr = SecretStr("")
+    """Password of SASL."""
+    ca_file: str = ""
+    """CA certificates of the brokers; empty: the system's."""
+    replication: int = Field(default=1, ge=1)
+    """Replicas of each topic that `topics apply` creates."""
+    topic_prefix: str = ""
+    """Put before every topic name, where several set-ups share a cluster."""
+    heap_mb: int = Field(default=512, ge=256)
+    """Heap of the embedded broker in MiB."""
+    port: int = Field(default=9092, ge=0, le=65535)
+    """Port of the embedded broker on the loopback; 0: any free one."""
+
+
+class ClickHouse(_Section):
+    url: str = ""
+    """http(s)://host:port of the server; empty: the embedded engine on the loopback."""
+    database: str = Field(default="trunkline", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Database that the tables are made in."""
+    user: str = "default"
+    """User of the server."""
+    password: SecretStr = SecretStr("")
+    """Password of the server."""
+    port: int = Field(default=8123, ge=0, le=65535)
+    """Port of the embedded engine on the loopback; 0: any free one."""
+    batch_rows: int = Field(default=100_000, ge=1, le=1_000_000)
+    """Most rows of one insert."""
+    batch_seconds: float = Field(default=0.5, gt=0)
+    """Longest wait for a batch to fill."""
+
+
+class Enrich(_Section):
+    workers: int = Field(default=1, ge=1)
+    """Processes that `up` starts."""
+    seen_events: int = Field(default=2_000_000, ge=1000)
+    """Event ids remembered per partition against duplicates (about 98 bytes each)."""
+    window_seconds: float = Field(default=3600, gt=0)
+    """How far back a new owner of a partition reads what was already written."""
+
+
+class Fold(_Section):
+    workers: int = Field(default=1, ge=1)
+    """Processes that `up` starts."""
+    grace_seconds: float = Field(default=2.0, gt=0)
+    """Wait after the last leg before a call is final."""
+    amend_seconds: float = Field(default=86_400, gt=0)
+    """How long a finished call can still be amended by a late fact."""
+    amend_mb: int = Field(default=256, ge=1)
+    """Most memory of finished calls per partition in MiB."""
+    short_abandon_seconds: float = Field(default=5.0, ge=0)
+    """A caller who leaves a queue sooner is a short abandon."""
+    ghost_hours: float = Field(default=6.0, gt=0)
+    """A leg without any event for so long is closed, flagged as estimated."""
+
+
+class Streams(_Section):
+    enrich: Enrich = Enrich()
+    fold: Fold = Fold()
+
+
+class Logs(_Section):
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """debug, info, warning or error."""
+    format: str = Field(default="auto", pattern="^(auto|json|text)$")
+    """json, text, or auto: text on a terminal."""
+
+
+class Metrics(_Section):
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port of /metrics and /health on the loopback for a single role; 0: off. `up` gives each role its own."""
+
+
+class Numbers(_Section):
+    """The number plan of a PBX: which party is a customer, and how a number reads in E.164."""
+
+    country: str = Field(default="BE", pattern="^[A-Z]{2}$")
+    """ISO country that national numbers belong to."""
+    extensions: str = r"[1-9]\d{1,4}"
+    """Regular expression of the house's own extensions, matched whole."""
+    dids: tuple[str, ...] = ()
+    """Own numbers that are dialled from outside, in any notation; empty: every number dialled from a trunk."""
+    trunk_contexts: tuple[str, ...] = ("from-trunk", "from-pstn", "from-did-direct", "ext-did")
+    """Dialplan contexts that calls from outside arrive in."""
+    outside_prefix: str = ""
+    """What is dialled before an outside number, such as 0 or 9."""
+
+
+class Pbx(BaseModel):
+    """One PBX: which adapter, its number plan, and the adapter's own keys beside them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    adapter: str
+    """Name of the adapter: asterisk_ami or asterisk_cdr."""
+    numbers: Numbers = Numbers()
+
+
+class Crm(BaseModel):
+    """One CRM: which connector, and the connector's own keys beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    connector: str
+    """Name of the connector: sandbox."""
+
+
+class Settings(_Section):
+    tenant: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]+$")
+    """Name of the tenant, on every record."""
+    data_dir: Path = Path("var")
+    """Where the embedded parts, spools and positions live."""
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    pbx: dict[str, Pbx] = {}
+    crm: dict[str, Crm] = {}
+    streams: Streams = Streams()
+    logs: Logs = Logs()
+    metrics: Metrics = Metrics()
+
+
+def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of a file (None: defaults only) with the environment over it; Fatal names the key and the fix."""
+    tree = _read(file) if file else {}
+    _forbid_secrets(tree, "")
+    for name, value in sorted(environ.items()):
+        if name.startswith(PREFIX) and "__" in name:
+            _put(tree, name.removeprefix(PREFIX).lower().split("__"), value)
+    for key in ("tenant", "data_dir"):
+        if given := environ.get(PREFIX + key.upper()):
+            tree[key] = given
+    _read_secret_files(tree, file.parent if file else Path())
+    return _validated(Settings, tree, "")
+
+
+def connector_config(kind: type[C], section: Pbx | Crm, where: str) -> C:
+    """A connector's own `Config` from the extra keys of its section; Fatal names the key and the fix."""
+    return _validated(kind, dict(section.model_extra or {}), where)
+
+
+def secret_keys(kind: type) -> set[str]:
+    """The names of a Config's secret fields."""
+    return {name for name, hint in get_type_hints(kind).items() if hint in (SecretStr, SecretStr | None)}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Fatal(f"no configuration at {file}; `trunkline init` writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise Fatal(f"{file} is not TOML: {e}") from None
+
+
+_SECRETS = ("secret", "password", "sasl_password", "token", "api_key", "client_secret")
+
+
+def _forbid_secrets(tree: Mapping[str, Any], where: str) -> None:
+    for key, value in tree.items():
+        path = f"{where}{key}"
+        if isinstance(value, Mapping):
+            _forbid_secrets(value, f"{path}.")
+        elif key in _SECRETS:
+            env = PREFIX + path.upper().replace(".", "__")
+            raise Fatal(
+                f"{path}: a secret does not stand in the file; set {env}, or {key}_file to a file that holds it"
+            )
+
+
+def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
+    for key in path[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            return
+        tree = branch
+    tree[path[-1]] = SecretStr(value) if path[-1] in _SECRETS else value
+
+
+def _read_secret_files(tree: dict[str, Any], base: Path, where: str = "") -> None:
+    for key, value in list(tree.items()):
+        if isinstance(value, dict):
+            _read_secret_files(value, base, f"{where}{key}.")
+        elif key.removesuffix("_file") in _SECRETS and key.endswith("_file"):
+            del tree[key]
+            try:
+                text = (base / value).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as e:
+                raise Fatal(f"{where}{key}: cannot read {value}: {type(e).__name__}; make it readable text") from None
+            tree.setdefault(key.removesuffix("_file"), SecretStr(text))
+
+
+def _validated(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
+    errors: list[Any] = []
+    if is_dataclass(kind):  # pydantic lets a plain dataclass ignore what it does not know; we do not
+        unknown = set(tree) - {f.name for f in fields(kind)}
+        errors = [{"type": "extra_forbidden", "loc": (key,)} for key in sorted(unknown)]
+    try:
+        value = TypeAdapter(kind).validate_python(_split_lists(kind, tree))
+    except ValidationError as e:
+        errors += e.errors()
+    if errors:
+        raise Fatal("\n".join(_explain(kind, error, where) for error in errors))
+    return value
+
+
+def _split_lists(kind: type, tree: Any) -> Any:
+    """The environment has no lists: a comma-separated text stands for a tuple."""
+    if not isinstance(tree, Mapping):
+        return tree
+    hints: dict[str, Any] = get_type_hints(kind)
+    done: dict[str, Any] = {}
+    for key, value in tree.items():
+        hint = hints.get(key)
+        if isinstance(value, str) and getattr(hint, "__origin__", None) is tuple:
+            done[key] = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif isinstance(hint, type) and issubclass(hint, BaseModel):
+            done[key] = _split_lists(hint, value)
+        elif getattr(hint, "__origin__", None) is dict and isinstance(value, Mapping):
+            done[key] = {k: _split_lists(hint.__args__[1], v) for k, v in value.items()}
+        else:
+            done[key] = value
+    return done
+
+
+def _explain(kind: type, error: Any, where: str) -> str:
+    path = [str(p) for p in error["loc"]]
+    name = where + ("." if where else "") + ".".join(path)
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        close = difflib.get_close_matches(path[-1], _keys(kind, path[:-1]), n=1)
+        return f"{name}: there is no such key; " + (f"did you mean {close[0]}?" if close else "take it out")
+    if error["type"] in ("missing", "missing_argument"):
+        return f"{name}: is needed and missing; add it"
+    given = "" if path[-1] in _SECRETS else f" (given: {error['input']!r})"
+    return f"{name}: {error['msg'].lower()}{given}; see reference.toml for what it takes"
+
+
+def _keys(kind: Any, path: list[str]) -> list[str]:
+    for step in path:
+        hint = get_type_hints(kind).get(step) if isinstance(kind, type) else None
+        kind = hint if hint is not None else getattr(kind, "__args__", (None, kind))[1]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return [f.name for f in fields(kind)]
