@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
@@ -40,11 +40,15 @@ class Kafka(_Section):
     replication: int = Field(default=1, ge=1)
     """Replicas of each topic that `topics apply` creates."""
     topic_prefix: str = ""
-    """Put before every topic name, where several set-ups share a cluster."""
+    """Put before every topic, group and transactional id, where several set-ups share a cluster."""
     heap_mb: int = Field(default=512, ge=256)
     """Heap of the embedded broker in MiB."""
     port: int = Field(default=9092, ge=0, le=65535)
     """Port of the embedded broker on the loopback; 0: any free one."""
+
+    def name(self, name: str) -> str:
+        """A topic, group or transactional id as this set-up's cluster knows it."""
+        return self.topic_prefix + name
 
 
 class ClickHouse(_Section):
@@ -243,12 +247,12 @@ def _split_lists(kind: type, tree: Any) -> Any:
     done: dict[str, Any] = {}
     for key, value in tree.items():
         hint = hints.get(key)
-        if isinstance(value, str) and getattr(hint, "__origin__", None) is tuple:
+        if isinstance(value, str) and get_origin(hint) is tuple:
             done[key] = tuple(part.strip() for part in value.split(",") if part.strip())
         elif isinstance(hint, type) and issubclass(hint, BaseModel):
             done[key] = _split_lists(hint, value)
-        elif getattr(hint, "__origin__", None) is dict and isinstance(value, Mapping):
-            done[key] = {k: _split_lists(hint.__args__[1], v) for k, v in value.items()}
+        elif get_origin(hint) is dict and isinstance(value, Mapping):
+            done[key] = {k: _split_lists(get_args(hint)[1], v) for k, v in value.items()}
         else:
             done[key] = value
     return done
