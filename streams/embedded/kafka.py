@@ -141,7 +141,7 @@ def _format_once(java: list[str], settings: Path, logs: Path) -> None:
 def main(
     data_dir: Annotated[Path, typer.Option(help="Where topics are kept; made if missing.")],
     port: Annotated[int, typer.Option(help="Loopback port for clients; 0 takes a free one and prints it.")] = 9092,
-    heap: Annotated[str, typer.Option(help="The most heap Java may use.")] = _HEAP,
+    heap: Annotated[str, typer.Option(help="The most heap Java may use.", envvar="TRUNKLINE_KAFKA_HEAP")] = _HEAP,
     cache: Annotated[Path | None, typer.Option(help="Where the jars are kept, for all brokers.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Outlive the process that started this one.")] = False,
 ) -> None:

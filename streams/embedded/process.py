@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,9 @@ from streams.runtime.errors import Fatal
 
 LOOPBACK = "127.0.0.1"
 SYSTEM_CLOCK = SystemClock()
+
+SUPERVISED = "TRUNKLINE_SUPERVISED"
+"""Set for children that shall end with their parent."""
 
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.1
@@ -83,14 +86,21 @@ def listens(port: int) -> bool:
 class Child:
     """One server process. `start` returns when it answers; `with` stops it at the end.
 
-    Its output goes to `log`. Ctrl-C does not reach it (own session), so the parent decides when it stops; it ends with
+    Its output is appended to `log`; `environ` is set beside this process's environment. Ctrl-C does not reach it (own session), so the parent decides when it stops; it ends with
     the parent even when that is killed.
     """
 
     def __init__(
-        self, command: Sequence[str], *, log: Path, answers: Callable[[], bool], clock: Clock = SYSTEM_CLOCK
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        answers: Callable[[], bool],
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._command = command
+        self._environ = environ
         self._log = log
         self._answers = answers
         self._clock = clock
@@ -107,9 +117,14 @@ class Child:
         if self.pid is not None:
             return
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:  # what a crash said stays readable after the restart
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=None if self._environ is None else {**os.environ, **self._environ},
+                start_new_session=True,
             )
         deadline = self._clock.monotonic() + wait
         while not self._answers():
