@@ -12,11 +12,9 @@ from typing import Any, TextIO
 
 import structlog
 
-_SECRET_KEYS = re.compile(
-    r"secret|password|token|key$|authorization|number|caller|callee|contact_name|name$", re.IGNORECASE
-)
-_NUMBER = re.compile(r"(?<![\w.:-])\+?\d{6,15}(?![\w.:-])")
-_OPEN_KEYS = frozenset({"adapter_name", "role_name", "file_name", "key"})
+_SECRET_KEYS = re.compile(r"secret|password|token|authorization|number|caller|callee|contact_name|_key$", re.IGNORECASE)
+# Six to fifteen digits alone; a uniqueid (1782900000.58) and a namespaced id (main:1782900000.58) are no numbers.
+_NUMBER = re.compile(r"(?<![\w:-])(?<!\d\.)\+?\d{6,15}(?![\w:-]|\.\d)")
 
 
 def mask(text: str) -> str:
@@ -27,7 +25,7 @@ def mask(text: str) -> str:
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """A structlog processor: values of telling keys are dropped, numbers in texts are masked."""
     for key, value in event.items():
-        if key not in _OPEN_KEYS and _SECRET_KEYS.search(key):
+        if _SECRET_KEYS.search(key):
             event[key] = "***"
         elif isinstance(value, str):
             event[key] = mask(value)

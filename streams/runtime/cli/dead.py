@@ -1,0 +1,142 @@
+"""`trunkline dead`: what could not be used, why, and sending it through again."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+import typer
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from schemas.codec import UndecodableError, decode
+from schemas.events import DeadLetter
+from schemas.topics import DEAD_SUFFIX, manifest
+from streams.runtime import kafka
+from streams.runtime.cli.common import Config, Json, settings
+from streams.runtime.config import Kafka
+from streams.runtime.errors import Reject, Retry
+from streams.runtime.logs import mask
+
+app = typer.Typer(help="Dead letters: records that could not be used.", no_args_is_help=True)
+
+_TIMEOUT = 10.0
+Topic = Annotated[str, typer.Option(help="Only this topic's dead letters, such as call-events.")]
+Where = tuple[int, int]
+"""Partition and offset in the dead-letter topic."""
+
+
+@app.command("list")
+def show(config: Config = None, topic: Topic = "", json: Json = False) -> None:
+    """Every dead letter that is still kept: where it came from and why it was refused."""
+    table = Table(title="dead letters")
+    for column in ("dead letter", "when", "stage", "reason", "came from"):
+        table.add_column(column)
+    for name, (partition, offset), letter in _all(settings(config).kafka, topic):
+        place = f"{name}:{partition}:{offset}"
+        if json:
+            row = {**asdict(letter), "id": place, "key": _hex(letter.key), "value": _hex(letter.value)}
+            sys.stdout.buffer.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+            continue
+        when = datetime.fromtimestamp(letter.at / 1e6, UTC).isoformat(sep=" ", timespec="seconds")
+        origin = f"{letter.topic}:{letter.partition}:{letter.offset}"
+        table.add_row(place, when, letter.stage, mask(letter.reason), origin)
+    if not json:
+        Console().print(table)
+
+
+@app.command("show")
+def one(
+    place: Annotated[str, typer.Argument(help="TOPIC:PARTITION:OFFSET, from `dead list`.")], config: Config = None
+) -> None:
+    """One dead letter, whole, with its bytes."""
+    letter = _get(settings(config).kafka, place)
+    for key, value in asdict(letter).items():
+        typer.echo(f"{key}: {_hex(value) if isinstance(value, bytes) else value}")
+    if letter.value:
+        typer.echo(f"as text: {letter.value.decode(errors='replace')}")
+
+
+@app.command("replay")
+def replay(
+    places: Annotated[list[str] | None, typer.Argument(help="TOPIC:PARTITION:OFFSET each, from `dead list`.")] = None,
+    config: Config = None,
+    topic: Topic = "",
+) -> None:
+    """Write the original bytes to the topic they were read from, to be tried again after the cause was mended.
+
+    The dead letter stays until its retention ends; a record that was used after all is a duplicate, which changes nothing.
+    """
+    connection = settings(config).kafka
+    if bool(places) == bool(topic):
+        raise Reject("name either the dead letters (TOPIC:PARTITION:OFFSET) or --topic for all of one topic")
+    letters = [_get(connection, p) for p in places] if places else [found for _, _, found in _all(connection, topic)]
+    stuck = [letter for letter in letters if letter.offset < 0]
+    producer = kafka.producer(connection)
+    for letter in letters:
+        if letter.offset >= 0:
+            producer.produce(letter.topic, letter.value, letter.key, partition=letter.partition)
+    if left := producer.flush(_TIMEOUT):
+        raise Retry(f"{left} of {len(letters)} were not acknowledged; run it again, what arrived twice is a duplicate")
+    typer.echo(f"{len(letters) - len(stuck)} written again")
+    if stuck:
+        typer.echo(f"{len(stuck)} never were a record of a topic (unreadable at the source) and cannot be replayed")
+
+
+def _all(connection: Kafka, topic: str) -> Iterator[tuple[str, Where, DeadLetter]]:
+    names = [name for name, t in manifest().topics.items() if t.name.endswith(DEAD_SUFFIX)]
+    if topic and topic + DEAD_SUFFIX not in names:
+        raise Reject(f"there is no topic {topic}; `trunkline topics list` shows them")
+    consumer = kafka.reader(connection)
+    try:
+        for name in [topic + DEAD_SUFFIX] if topic else names:
+            known = connection.name(name)
+            partitions = consumer.list_topics(known, timeout=_TIMEOUT).topics[known].partitions
+            for partition in partitions:
+                for where, letter in _read(consumer, TopicPartition(known, partition, 0), None):
+                    yield name, where, letter
+    finally:
+        consumer.close()
+
+
+def _get(connection: Kafka, place: str) -> DeadLetter:
+    topic, _, rest = place.partition(":")
+    partition, _, offset = rest.partition(":")
+    if not (partition.isdigit() and offset.isdigit()):
+        raise Reject(f"{place}: not TOPIC:PARTITION:OFFSET as `trunkline dead list` prints it")
+    consumer = kafka.reader(connection)
+    try:
+        start = TopicPartition(connection.name(topic), int(partition), int(offset))
+        for where, letter in _read(consumer, start, int(offset)):
+            if where == (int(partition), int(offset)):
+                return letter
+    finally:
+        consumer.close()
+    raise Reject(f"{place}: no such dead letter (any more)")
+
+
+def _read(consumer: Consumer, start: TopicPartition, last: int | None) -> Iterator[tuple[Where, DeadLetter]]:
+    low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
+    start.offset = max(start.offset, low)
+    end = high if last is None else min(high, last + 1)
+    if start.offset >= end:
+        return
+    consumer.assign([start])
+    while True:
+        message = consumer.poll(_TIMEOUT)
+        if message is None:
+            return
+        if message.error() is None and message.timestamp()[0] != TIMESTAMP_NOT_AVAILABLE:
+            try:
+                yield (message.partition(), message.offset()), decode(DeadLetter, message.value() or b"")
+            except UndecodableError:
+                typer.echo(f"{start.topic}:{message.partition()}:{message.offset()} is no dead letter", err=True)
+        if message.offset() + 1 >= end:
+            return
+
+
+def _hex(data: bytes | None) -> str | None:
+    return None if data is None else data.hex()

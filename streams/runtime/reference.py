@@ -1,0 +1,122 @@
+"""`deploy/config/reference.toml`, rendered from the settings' own docstrings: every key is documented once, in the code.
+
+python -m streams.runtime.reference > deploy/config/reference.toml
+"""
+
+import ast
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+
+from streams.runtime import config, plugins
+
+_HEAD = """\
+# Every key of Trunkline's configuration with its default and its meaning.
+# Each can be set from the environment: [kafka] bootstrap is TRUNKLINE_KAFKA__BOOTSTRAP, [pbx.main] host is
+# TRUNKLINE_PBX__MAIN__HOST. A secret never stands in this file: it comes from the environment, or from the file that
+# the key with _file at its end names. Keys that are commented out have no default.
+"""
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "kafka": config.Kafka,
+    "clickhouse": config.ClickHouse,
+    "streams.enrich": config.Enrich,
+    "streams.fold": config.Fold,
+    "logs": config.Logs,
+    "metrics": config.Metrics,
+}
+_CONNECTORS = (("pbx", "producers.pbx", "Adapter", "adapter"), ("crm", "sinks.crm", "Connector", "connector"))
+
+
+def reference() -> str:
+    """The file as it should be."""
+    return _HEAD + "\n".join(_sections())
+
+
+def docs(kind: type) -> dict[str, str]:
+    """The docstring under each field of a class, on one line; inherited fields too."""
+    found: dict[str, str] = {}
+    for parent in reversed([c for c in kind.__mro__ if c.__module__ == kind.__module__]):
+        last = ""
+        for node in ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body:  # type: ignore[attr-defined]
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                last = node.target.id
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and last:
+                found[last] = " ".join(str(node.value.value).split())
+                last = ""
+    return found
+
+
+def connectors() -> Iterator[tuple[str, str, Any]]:
+    """(kind of section, connector's name, its Config) of every connector there is."""
+    for section, package, kind, _ in _CONNECTORS:
+        for name in plugins.names(package):
+            module = import_module(f"{package}.{name}")
+            for value in vars(module).values():
+                if type(value).__name__ == kind:
+                    yield section, name, value.config
+
+
+def _sections() -> Iterator[str]:
+    yield from _section("", config.Settings)
+    for name, kind in _SECTIONS.items():
+        yield from _section(name, kind)
+    for section, name, own in connectors():
+        chooser = next(c for s, _, _, c in _CONNECTORS if s == section)
+        example = name.replace("_", "-")
+        yield f'\n# One such section for each {section.upper()}; "{example}" is a name of your choice.\n[{section}.{example}]'
+        yield f'{chooser} = "{name}"'
+        yield from _keys(own)
+        if section == "pbx":
+            yield from _section(f"pbx.{example}.numbers", config.Numbers)
+
+
+def _section(name: str, kind: type) -> Iterator[str]:
+    if name:
+        yield f"\n[{name}]"
+    yield from _keys(kind)
+
+
+def _keys(kind: type) -> Iterator[str]:
+    explained, hints = docs(kind), get_type_hints(kind)
+    for key, default in _defaults(kind):
+        hint = hints[key]
+        if (isinstance(hint, type) and issubclass(hint, BaseModel)) or isinstance(default, dict):
+            continue
+        yield from textwrap.wrap(explained.get(key, ""), 116, initial_indent="# ", subsequent_indent="# ")
+        if hint in (SecretStr, SecretStr | None):
+            yield f'#{key}_file = "/run/secrets/{key}"'
+        elif default is None or default is MISSING:
+            yield f"#{key} ="
+        else:
+            yield f"{key} = {_toml(default)}"
+
+
+def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(kind):
+        for f in fields(kind):
+            if f.init:
+                yield f.name, f.default if f.default_factory is MISSING else f.default_factory()
+    elif issubclass(kind, BaseModel):
+        for key, info in kind.model_fields.items():
+            yield key, MISSING if info.default is PydanticUndefined else info.default
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, str) and "\\" in value:
+        return f"'{value}'"
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
