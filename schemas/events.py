@@ -283,6 +283,8 @@ class CrmWrite:
     """The fields as last confirmed: an update may touch only those that still read so."""
     call_ended_at: int | None = None
     at: int
+    pending: Mapping[str, str] = field(default_factory=dict)
+    """The fields that an unfinished write (INTENT, UNKNOWN) would set: what reads so is ours, not a person's edit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
