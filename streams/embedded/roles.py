@@ -32,13 +32,19 @@ def sandboxes(settings: Settings, names: list[str]) -> Iterator[Role]:
 
 
 def components(settings: Settings, config: Path | None) -> Iterator[Role]:
-    """Every component that the configuration asks for, readers before writers so that latency is low from the start."""
+    """Sinks, streams and contact feeds, readers before writers so that latency is low from the start."""
     for name in ["clickhouse", *settings.crm]:
         yield _component(settings, config, "sink", name)
     for stream, workers in (("fold", settings.streams.fold.workers), ("enrich", settings.streams.enrich.workers)):
         for worker in range(workers):
             yield _component(settings, config, "stream", stream, worker)
-    for name in [*settings.crm, *settings.pbx]:
+    for name in settings.crm:
+        yield _component(settings, config, "producer", name)
+
+
+def adapters(settings: Settings, config: Path | None) -> Iterator[Role]:
+    """The adapter of every PBX: what they read must find its way, so they come last."""
+    for name in settings.pbx:
         yield _component(settings, config, "producer", name)
 
 

@@ -25,6 +25,7 @@ def up(config: Config = None) -> None:
     console = Console(stderr=True)
     stop = stop_on_signals()
     with running(config, console) as (settings, supervisor):
+        supervisor.start(roles.adapters(settings, config))
         if not settings.pbx:
             console.print("no PBX is configured: `trunkline init` adds yours")
         console.print(f"up: Kafka {settings.kafka.bootstrap}, ClickHouse {settings.clickhouse.url}; Ctrl-C stops")
@@ -33,7 +34,7 @@ def up(config: Config = None) -> None:
 
 @contextmanager
 def running(config: Path | None, console: Console) -> Iterator[tuple[Settings, Supervisor]]:
-    """The set-up of a configuration, started; stopped at the end, whatever happens."""
+    """The set-up of a configuration without its PBX adapters, started; stopped at the end, whatever happens."""
     if config is None and DEFAULT_CONFIG.exists():
         config = DEFAULT_CONFIG
     plain = configuration.load(config)

@@ -1,0 +1,1 @@
+"""The demonstration: a simulated call centre through the whole road, and whether every call arrived."""

@@ -1,0 +1,186 @@
+"""The demo's set-up: its folder and configuration, the simulated call centre, and the CRM's contacts."""
+
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from streams.embedded.process import SUPERVISED, Child, free_port, listens
+from streams.runtime import kafka
+from streams.runtime.clock import Clock
+from streams.runtime.config import Settings
+from streams.runtime.errors import Fatal
+
+_TOML = """\
+# Made by `trunkline demo`; made anew each time.
+tenant = "demo"
+data_dir = {data}
+
+[kafka]
+port = 0
+
+[clickhouse]
+port = 0
+
+[pbx.main]
+adapter = "asterisk_ami"
+host = "127.0.0.1"
+port = {port}
+username = "trunkline"
+secret_file = "ami-secret"
+
+[pbx.main.numbers]
+country = "{country}"
+extensions = '{extensions}'
+dids = {dids}
+
+[crm.crm]
+connector = "sandbox"
+port = 0
+country = "{country}"
+"""
+_MARK = "made-by-trunkline-demo"
+_IMPORT = 500
+_CONTACTS_WAIT = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Centre:
+    """Where the demo's things are, and what is to be played."""
+
+    folder: Path
+    ami_port: int
+    calls: int
+    rate: float
+    seed: int
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "trunkline.toml"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth.jsonl"
+
+    @property
+    def contacts(self) -> Path:
+        return self.folder / "contacts.jsonl"
+
+
+def prepare(folder: Path, *, calls: int, rate: float, seed: int) -> Centre:
+    """A fresh folder with the demo's configuration; Fatal when the folder holds something else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise Fatal(f"{folder} is not empty and not a former demo's; name another with --folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+    centre = Centre(folder=folder.absolute(), ami_port=free_port(), calls=calls, rate=rate, seed=seed)
+    secret = folder / "ami-secret"
+    secret.touch(mode=0o600)
+    secret.write_text(secrets.token_hex(16), encoding="ascii")
+    facts = house(centre)
+    text = _TOML.format(
+        data=_quoted(str(centre.folder / "data")),
+        port=centre.ami_port,
+        country=facts["country"],
+        extensions=facts["extensions"],
+        dids=orjson.dumps(facts["dids"]).decode(),
+    )
+    centre.config.write_text(text, encoding="utf-8")
+    return centre
+
+
+def house(centre: Centre) -> dict[str, Any]:
+    """The number plan of the simulated house, as its operator would know it."""
+    command = [sys.executable, "-m", "streams.runtime.cli", "simulate", "number-plan", f"--seed={centre.seed}"]
+    plan: dict[str, Any] = orjson.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
+    return plan
+
+
+@contextmanager
+def simulated(centre: Centre) -> Iterator[Child]:
+    """The call centre, waiting: it makes its first call once somebody has logged in."""
+    options = {
+        "port": centre.ami_port,
+        "calls": centre.calls,
+        "rate": centre.rate,
+        "seed": centre.seed,
+        "talk-mean": 6,
+        "speed": 1,
+        "truth": centre.truth,
+        "contacts-out": centre.contacts,
+        "secret-file": centre.folder / "ami-secret",
+    }
+    command = [sys.executable, "-m", "streams.runtime.cli", "simulate", "asterisk", "--wait"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    log = centre.folder / "data" / "logs" / "simulator.log"
+    with Child(command, log=log, answers=lambda: listens(centre.ami_port), environ={SUPERVISED: "1"}) as child:
+        yield child
+
+
+def load_contacts(centre: Centre, settings: Settings) -> int:
+    """Put the directory of the simulated customers into the sandbox CRM; returns how many."""
+    people = [orjson.loads(line) for line in centre.contacts.read_bytes().splitlines()]
+    own = settings.crm["crm"].model_extra or {}
+    rows = [
+        {
+            "id": person["id"],
+            "name": person["name"],
+            "numbers": person["numbers"],
+            "owner": person["owner"],
+            "priority": 10 if person["vip"] else 0,
+            "segment": "vip" if person["vip"] else "",
+        }
+        for person in people
+    ]
+    with httpx.Client(base_url=own["url"], headers=crm_headers(settings), timeout=30) as http:
+        for start in range(0, len(rows), _IMPORT):
+            answer = http.post("/api/contacts/import", json={"contacts": rows[start : start + _IMPORT]})
+            answer.raise_for_status()
+    return len(rows)
+
+
+def await_contacts(settings: Settings, known: int, clock: Clock, tend: Callable[[], None]) -> None:
+    """Until the CRM's contacts are on the log, where enrichment reads them; Fatal after a minute."""
+    reader = kafka.reader(settings.kafka)
+    try:
+        for _ in range(_CONTACTS_WAIT):
+            if kafka.end_of(reader, settings.kafka.name("contacts")) >= known:
+                return
+            tend()
+            clock.sleep(1.0)
+    finally:
+        reader.close()
+    raise Fatal(f"the CRM's {known} contacts did not reach the log within {_CONTACTS_WAIT} s; see the logs of the feed")
+
+
+def journal(settings: Settings) -> list[dict[str, Any]]:
+    """Every entry of the CRM's call journal."""
+    own = settings.crm["crm"].model_extra or {}
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    with httpx.Client(base_url=own["url"], headers=crm_headers(settings), timeout=30) as http:
+        while True:
+            answer = http.get("/api/activities", params={"limit": "500", **({"cursor": cursor} if cursor else {})})
+            page = answer.raise_for_status().json()
+            found += page["items"]
+            if not page["next"]:
+                return found
+            cursor = page["next"]
+
+
+def crm_headers(settings: Settings) -> dict[str, str]:
+    token = (settings.crm["crm"].model_extra or {})["token"]
+    return {"Authorization": f"Bearer {token.get_secret_value()}"}
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()
