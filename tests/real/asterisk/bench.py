@@ -1,0 +1,117 @@
+"""The bench: a PBX under test, and the outside that plays the carrier, the customers and the telephones.
+
+Two Asterisk processes from one folder, joined by SIP over the loopback: the PBX sees real trunk legs and real telephones,
+and nothing of the driver.
+"""
+
+import secrets
+from pathlib import Path
+
+from streams.embedded.process import free_port
+from tests.real.asterisk.folder import ZONE
+from tests.real.asterisk.instance import Instance
+from tests.real.asterisk.play import CLOCK, Play, until
+from tests.real.asterisk.stories import Truth
+from tests.support.ami import Ami
+
+_QUIET = 0.4
+
+
+class Bench:
+    """A running PBX, the files it writes, and the plays that make calls on it."""
+
+    host = "127.0.0.1"
+    username = "trunkline"
+    zone = ZONE
+    """The PBX's own time zone: that of Master.csv."""
+
+    def __init__(self, *, folder: Path, home: Path) -> None:
+        """Write both instances' homes under `home`; nothing runs before `start`."""
+        self.secret = secrets.token_hex(8)
+        users = {"TRUNKLINE_SECRET": self.secret, "DRIVER_SECRET": secrets.token_hex(8)}
+        pbx, outside = str(free_port()), str(free_port())
+        self._pbx = Instance(
+            name="pbx",
+            folder=folder,
+            home=home / "pbx",
+            values=users
+            | {"AMI_PORT": str(free_port()), "SIP_PORT": pbx, "OUTSIDE_SIP_PORT": outside}
+            | {"RTP_START": "16000", "RTP_END": "16999"},
+        )
+        self._outside = Instance(
+            name="outside",
+            folder=folder,
+            home=home / "outside",
+            values=users
+            | {"AMI_PORT": str(free_port()), "SIP_PORT": outside, "PBX_SIP_PORT": pbx}
+            | {"RTP_START": "17000", "RTP_END": "17999"},
+        )
+        self.ami_port = self._pbx.ami_port
+        log = home / "pbx" / "log"
+        self.master_csv = log / "cdr-csv" / "Master.csv"
+        self.cel_csv = log / "cel-custom" / "Master.csv"
+        self.queue_log = log / "queue_log"
+        self._plays = 0
+
+    def start(self) -> None:
+        """Start both and open the driver's sessions."""
+        self._outside.start()
+        self._caller = self._outside.session("driver")
+        self._start_pbx()
+
+    def stop(self) -> None:
+        """Stop both; nothing is left running."""
+        self._pbx.stop()
+        self._outside.stop()
+
+    def restart(self) -> None:
+        """Restart the PBX (running or killed): a clean end of its calls, a new process on the same port."""
+        self._pbx.stop()
+        self._start_pbx()
+
+    def kill(self) -> None:
+        """Kill the PBX like a power cut; `restart` brings it back."""
+        self._pbx.kill()
+
+    def session(self) -> Ami:
+        """A session as the adapter's user: it receives what the adapter receives, and has said FullyBooted."""
+        listener = self._pbx.session(self.username)
+        listener.wait(lambda frame: frame.get("Event") == "FullyBooted")
+        return listener
+
+    def play(self, scenario: str) -> Truth:
+        """Play one call to its end and return its truth; raises `NotPlayedError` when the parties did otherwise."""
+        return self.play_together(scenario)[0]
+
+    def play_together(self, *scenarios: str) -> list[Truth]:
+        """Play calls at the same time (their telephones must differ) and return their truths in the order asked."""
+        numbers = range(self._plays, self._plays + len(scenarios))
+        self._plays += len(scenarios)
+        since = self._driver.position()
+        calls = [
+            Play(scenario=name, outside=self._caller, pbx=self._driver, number=number)
+            for name, number in zip(scenarios, numbers, strict=True)
+        ]
+        for call in calls:
+            call.start()
+        for call in calls:
+            call.wait()
+        self._settle(since)
+        return [call.truth() for call in calls]
+
+    def _start_pbx(self) -> None:
+        self._pbx.start()
+        self._driver = self._pbx.session("driver")
+
+    def _settle(self, since: int) -> None:
+        """Wait until the PBX has hung up what it opened and has said all: records come after the last hang-up."""
+
+        def open_channels() -> set[str]:
+            events = self._driver.events(since)
+            opened = {event["Uniqueid"] for event in events if event["Event"] == "Newchannel"}
+            return opened - {event["Uniqueid"] for event in events if event["Event"] == "Hangup"}
+
+        until(lambda: not open_channels(), "the PBX to hang up")
+        seen = -1
+        while seen != (seen := self._driver.position()):
+            CLOCK.sleep(_QUIET)

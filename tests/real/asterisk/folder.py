@@ -1,0 +1,132 @@
+"""A folder with Debian 11 and its Asterisk 16 in it: built once with debootstrap, then kept in the cache.
+
+Everything that mounts runs in a mount namespace of its own (`unshare --mount`), so that the mounts end with the process,
+however it ends: nothing has to be unmounted, and no `rm` can reach through a mount.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from streams.embedded.jars import default_cache
+
+_BUILD = """
+set -eu
+folder=$1; mirror=$2; keyring=$3
+say() { echo "== $*"; }
+say "1 of 3: the base of Debian 11 (about 30 s)"
+debootstrap --variant=minbase --keyring="$keyring" --include=ca-certificates,tzdata bullseye "$folder" "$mirror"
+cp /etc/resolv.conf "$folder/etc/resolv.conf"
+printf '#!/bin/sh\\nexit 101\\n' >"$folder/usr/sbin/policy-rc.d"   # packages start no daemon
+chmod +x "$folder/usr/sbin/policy-rc.d"
+echo force-unsafe-io >"$folder/etc/dpkg/dpkg.cfg.d/unsafe-io"      # a half-built folder is thrown away anyway
+mount -t proc proc "$folder/proc"
+mount --bind /dev "$folder/dev"
+say "2 of 3: Asterisk and the libraries it needs (about 15 s)"
+export DEBIAN_FRONTEND=noninteractive
+chroot "$folder" apt-get update
+chroot "$folder" apt-get install -y --no-install-recommends \\
+  asterisk asterisk-config asterisk-modules asterisk-voicemail asterisk-core-sounds-en-gsm
+chroot "$folder" apt-get clean
+ln -sf /usr/share/zoneinfo/Europe/Brussels "$folder/etc/localtime"  # the zone of Master.csv: not UTC, on purpose
+say "3 of 3: a trial"
+chroot "$folder" /usr/sbin/asterisk -V
+"""
+_RECIPE = hashlib.sha256(_BUILD.encode()).hexdigest()
+ZONE = "Europe/Brussels"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_TAIL = 2000
+
+# The child dies when its parent does, and with the first process of its pid namespace everything below it.
+ISOLATED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+Say = Callable[[str], None]
+
+
+class UnavailableError(Exception):
+    """This machine cannot hold the folder; the text says why."""
+
+
+def asterisk_folder(say: Say) -> Path:
+    """Return the folder, building it the first time (about a minute); `say` is told how far it is.
+
+    Raises `UnavailableError` where it cannot be built, RuntimeError with the end of the log when building fails.
+    """
+    _require_machine()
+    cache = default_cache()
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / "asterisk-16"
+    with (cache / "asterisk-16.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be building it
+        if _recipe_of(folder) != _RECIPE:
+            _build(folder, say)
+    return folder
+
+
+def _recipe_of(folder: Path) -> str:
+    mark = folder / "recipe"
+    return mark.read_text(encoding="ascii") if mark.exists() else ""
+
+
+def _require_machine() -> None:
+    if os.geteuid() != 0:
+        raise UnavailableError("not root: debootstrap, mount and chroot need it")
+    if shutil.which("apt-get") is None or not _KEYRING.exists():
+        raise UnavailableError("not Debian: the folder is built with debootstrap from the machine's own mirror")
+    trial = subprocess.run([*ISOLATED, "mount", "-t", "tmpfs", "trial", "/mnt"], capture_output=True, check=False)
+    if trial.returncode != 0:
+        raise UnavailableError(f"mounts are refused here: {trial.stderr.decode(errors='replace').strip()}")
+
+
+def _debootstrap() -> None:
+    if shutil.which("debootstrap") is None:
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "debootstrap"]):
+            done = subprocess.run(["apt-get", "-q", *command], capture_output=True, check=False, timeout=300)
+        if done.returncode != 0:
+            raise UnavailableError(f"debootstrap cannot be installed: {done.stderr.decode(errors='replace')[-300:]}")
+
+
+def _mirror() -> str:
+    """The mirror of this machine's own Debian release, as apt reads it (one-line or deb822 sources alike)."""
+    release = next(
+        (
+            line.partition("=")[2].strip('"')
+            for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+            if line.startswith("VERSION_CODENAME=")
+        ),
+        "",
+    )
+    form = ["--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    targets = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, check=True, timeout=60)
+    for target in targets.stdout.decode().splitlines():
+        match target.split():
+            case [uri, suite, "main"] if suite == release and uri.startswith("http"):
+                return uri
+    raise UnavailableError(f"apt has no http source for the main component of {release}: no mirror to build from")
+
+
+def _build(folder: Path, say: Say) -> None:
+    _debootstrap()
+    mirror = _mirror()
+    half = folder.with_name(f"{folder.name}.half")
+    for old in (half, folder):  # a killed build, or one of another recipe
+        subprocess.run(["rm", "-rf", "--one-file-system", old], check=True, timeout=300)
+    log = folder.with_suffix(".log")
+    say(f"Asterisk: building {folder} (once, about a minute; log in {log})")
+    with log.open("wb") as output:
+        command = [*ISOLATED, "sh", "-c", _BUILD, "build", str(half), mirror, str(_KEYRING)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        assert process.stdout
+        for line in process.stdout:
+            output.write(line)
+            if line.startswith(b"== "):
+                say(f"Asterisk: {line[3:].decode().strip()}")
+    if process.wait() != 0:
+        raise RuntimeError(f"building Asterisk failed; the end of {log}:\n{log.read_text(errors='replace')[-_TAIL:]}")
+    (half / "recipe").write_text(_RECIPE, encoding="ascii")
+    half.rename(folder)
+    say("Asterisk: ready")
