@@ -119,7 +119,7 @@ def settings(exchange: Exchange, message: Message, _at: int) -> bytes:
 
 def status(exchange: Exchange, message: Message, _at: int) -> bytes:
     """main/manager.c, action_corestatus: the start in local time."""
-    start = datetime.fromtimestamp(exchange.opening // MICRO, UTC).astimezone(exchange.zone)
+    start = datetime.fromtimestamp(exchange.booted // MICRO, UTC).astimezone(exchange.zone)
     date, time = start.strftime("%Y-%m-%d"), start.strftime("%H:%M:%S")
     told = {"CoreStartupDate": date, "CoreStartupTime": time, "CoreReloadDate": date, "CoreReloadTime": time}
     told |= {"CoreCurrentCalls": str(len(exchange.legs)), "CoreProcessedCalls": str(exchange.processed)}

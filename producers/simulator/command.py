@@ -6,7 +6,8 @@ import random
 import signal
 import ssl
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -25,13 +26,30 @@ from producers.simulator.server import Server
 from producers.simulator.session import Gate
 from streams.runtime.clock import SystemClock
 
-app = typer.Typer(help="Telephone systems that are only played, for trying out, load and tests.", no_args_is_help=True)
+app = typer.Typer(help="Telephone systems that are only played: for trying out, load and tests.", no_args_is_help=True)
 SECRET = "TRUNKLINE_AMI_SECRET"  # noqa: S105 - the name of a variable
+FRAMES_A_CALL = 25
+"""Fewer than any mix of calls has: what tells how far back a flood begins."""
 
 
 @app.callback()
 def main() -> None:
-    """Telephone systems that are only played, for trying out, load and tests."""
+    """Telephone systems that are only played: for trying out, load and tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What the server does from its start to its end; times are seconds after the opening."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    ready_file: Path | None
+    leave: bool
+    flood: int
+    crash_after: float | None
+    restart_after: float | None
+    shutdown_after: float | None
 
 
 @app.command()
@@ -39,53 +57,61 @@ def asterisk(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 lets the machine choose.")] = 5038,
+    user: Annotated[str, typer.Option(help="AMI user.")] = "trunkline",
+    secret_file: Annotated[Path | None, typer.Option(help=f"File with the AMI secret; else ${SECRET}.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate: speak TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Write the port there once clients can connect.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same calls.")] = 1,
     calls: Annotated[int | None, typer.Option(help="Stop making calls after that many; without it, never.")] = None,
     leave: Annotated[bool, typer.Option("--exit", help="Leave when the last call is over.")] = False,
-    rate: Annotated[float, typer.Option(help="Calls a second that arrive, on average.")] = 1.0,
+    rate: Annotated[float, typer.Option(help="Calls a second that arrive, on average.")] = 0.5,
     speed: Annotated[float, typer.Option(help="Everything within a call goes that many times faster.")] = 1.0,
-    talk_mean: Annotated[float, typer.Option(help="Mean talk in seconds, before --speed.")] = 60.0,
-    seed: Annotated[int, typer.Option(help="The same seed plays the same calls.")] = 1,
-    agents: Annotated[int, typer.Option(help="Agents, with extensions from 1001 on.")] = 20,
+    talk_mean: Annotated[float, typer.Option(help="Mean talk in seconds, before --speed.")] = 30.0,
+    mix: Annotated[
+        str, typer.Option(help="Kinds of calls and their parts, as kind=part,…; without it, a bit of all.")
+    ] = "",
+    agents: Annotated[int, typer.Option(help="Agents, with extensions from 1001 on.")] = 30,
     queues: Annotated[int, typer.Option(help="Queues.")] = 3,
     trunks: Annotated[int, typer.Option(help="Carrier lines; every second one writes national numbers.")] = 2,
     dids: Annotated[int, typer.Option(help="Service numbers, at least one a queue.")] = 6,
     contacts: Annotated[int, typer.Option(help="Customers in the directory.")] = 500,
     contacts_out: Annotated[Path | None, typer.Option(help="Write the directory there as JSON lines.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Append what really happened there, a JSON line a call.")] = None,
-    user: Annotated[str, typer.Option(help="AMI user.")] = "trunkline",
-    secret_file: Annotated[Path | None, typer.Option(help=f"File with the AMI secret; else ${SECRET}.")] = None,
-    ready_file: Annotated[Path | None, typer.Option(help="Write the port there once clients can connect.")] = None,
+    cdr_file: Annotated[Path | None, typer.Option(help="Append Master.csv lines there.")] = None,
+    zone: Annotated[str, typer.Option(help="The PBX's zone: call detail records are in local time.")] = "UTC",
     system_name: Annotated[str, typer.Option(help="Asterisk's systemname: prefix of every uniqueid.")] = "",
     timestamps: Annotated[bool, typer.Option(help="timestampevents in manager.conf.")] = True,
-    zone: Annotated[str, typer.Option(help="The PBX's zone: call detail records are in local time.")] = "UTC",
-    cdr_file: Annotated[Path | None, typer.Option(help="Append Master.csv lines there.")] = None,
     lose: Annotated[float, typer.Option(help="Chance that a frame is never sent.")] = 0.0,
     duplicate: Annotated[float, typer.Option(help="Chance that a frame is sent twice.")] = 0.0,
     reorder: Annotated[float, typer.Option(help="Chance that a frame comes late.")] = 0.0,
     reorder_max: Annotated[float, typer.Option(help="How late at most, in seconds.")] = 2.0,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate: speak TLS.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    flood: Annotated[int, typer.Option(help="Send that many events as fast as clients take them, then end.")] = 0,
+    crash_after: Annotated[float | None, typer.Option(help="Die after that many seconds, in mid-call.")] = None,
+    restart_after: Annotated[float | None, typer.Option(help="And come back after that many more.")] = None,
+    shutdown_after: Annotated[float | None, typer.Option(help="Stop cleanly after that many seconds.")] = None,
 ) -> None:
     """Play a call centre on an Asterisk that is not there: AMI for clients, the truth of every call in a file.
 
-    The line `listening HOST PORT` is printed when clients can connect.
+    The line `listening HOST PORT` is printed when clients can connect. SIGTERM is `core stop now`.
     """
     secret = secret_file.read_text().strip() if secret_file else os.environ.get(SECRET, "")
     if not secret:
         raise typer.BadParameter(f"no AMI secret: name a file with --secret-file or set {SECRET}")
     clock = SystemClock()
-    customers = directory(seed, contacts)
+    try:
+        customers = directory(seed, contacts)
+        settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=talk_mean, **_mix(mix))
+        centre = Centre(settings, staff(agents=agents, queues=queues, trunks=trunks, dids=dids), customers)
+    except ValueError as e:
+        raise typer.BadParameter(str(e)) from e
     if contacts_out is not None:
         contacts_out.write_bytes(to_jsonl(customers))
+    span = round(flood / FRAMES_A_CALL / rate + 10 * talk_mean / speed) if flood else 0
     with ExitStack() as files:
-        centre = Centre(
-            Settings(seed=seed, rate=rate, speed=speed, talk_mean=talk_mean),
-            staff(agents=agents, queues=queues, trunks=trunks, dids=dids),
-            customers,
-        )
         exchange = Exchange(
             centre.staff,
-            opening=clock.now() // MICRO * MICRO,
+            opening=(clock.now() // MICRO + 1 - span) * MICRO,
             seed=seed,
             wire=Wire(system_name=system_name, timestamps=timestamps),
             zone=ZoneInfo(zone),
@@ -95,29 +121,64 @@ def asterisk(
         chance = random.Random(f"faults {seed}")  # noqa: S311 - play, not secrecy
         faults = Faults(rng=chance, lose=lose, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
         server = Server(player, Gate(user=user, secret=secret), clock, faults=faults, seed=seed)
-        tls = None
-        if tls_cert is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(tls_cert, tls_key)
-        asyncio.run(_serve(server, host, port, tls, ready_file, leave=leave))
+        course = Course(
+            host=host,
+            port=port,
+            tls=_tls(tls_cert, tls_key),
+            ready_file=ready_file,
+            leave=leave,
+            flood=flood,
+            crash_after=crash_after,
+            restart_after=restart_after,
+            shutdown_after=shutdown_after,
+        )
+        asyncio.run(_serve(server, course))
+    typer.echo(f"played {player.finished} calls, sent {server.sent} events, at most {server.latest // 1000} ms late")
 
 
-async def _serve(
-    server: Server, host: str, port: int, tls: ssl.SSLContext | None, ready_file: Path | None, *, leave: bool
-) -> None:
-    chosen = await server.listen(host, port, tls)
-    typer.echo(f"listening {host} {chosen}")
-    if ready_file is not None:
-        _write_whole(ready_file, f"{chosen}\n")
-    task = asyncio.create_task(server.run(until_over=leave))
+async def _serve(server: Server, course: Course) -> None:
+    chunks = server.render(course.flood) if course.flood else []
+    port = await server.listen(course.host, course.port, course.tls)
+    typer.echo(f"listening {course.host} {port}")
+    if course.ready_file is not None:
+        _write_whole(course.ready_file, f"{port}\n")
+    task = asyncio.create_task(_play(server, course, chunks, port))
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
-    try:
+    with suppress(asyncio.CancelledError):
         await task
-    except asyncio.CancelledError:
-        pass
-    finally:
-        await server.close()
+    server.shut_down()
+    await server.close()
+
+
+async def _play(server: Server, course: Course, chunks: list[bytes], port: int) -> None:
+    if chunks:
+        await server.flood(chunks)
+    if course.crash_after is not None:
+        await server.play(until=course.crash_after)
+        await server.crash()
+        if course.restart_after is None:
+            return
+        await asyncio.sleep(course.restart_after)
+        server.player.boot(server.now)
+        await server.listen(course.host, port, course.tls)
+    await server.play(until=course.shutdown_after, to_the_end=course.leave)
+
+
+def _mix(text: str) -> dict[str, dict[str, float]]:
+    """`kind=part,…` as the settings want it; nothing for nothing."""
+    if not text:
+        return {}
+    parts = [pair.partition("=") for pair in text.split(",")]
+    return {"mix": {kind.strip(): float(part or 1) for kind, _, part in parts}}
+
+
+def _tls(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    return context
 
 
 def _append(files: ExitStack, path: Path | None) -> Callable[[bytes], object]:

@@ -44,15 +44,21 @@ class Exchange:
     ) -> None:
         self.opening = opening
         self.wire = wire or Wire()
-        self.queues = Queues(staff)
-        self.presence = Presence(self.wire, self.queues)
+        self.zone = zone
+        self._staff = staff
+        self._rng = random.Random(f"exchange {seed}")  # noqa: S311 - play, not secrecy
+        self._record = record
+        self.boot(0)
+
+    def boot(self, at: int) -> None:
+        """An empty PBX at that moment of µs since the opening: sequences and channel names begin at 0 again."""
+        self.booted = self.opening + at
+        self.queues = Queues(self._staff)
+        self.presence = Presence(self.wire, self.queues, self.booted)
         self.legs: dict[str, Leg] = {}
         """Live channels by uniqueid, oldest first."""
         self.bridges: dict[str, Bridge] = {}
         self.processed = 0
-        self._rng = random.Random(f"exchange {seed}")  # noqa: S311 - play, not secrecy
-        self.zone = zone
-        self._record = record
         self._sequence = 0
         self._names: dict[str, int] = {}
         self._cdr = 0
@@ -74,7 +80,7 @@ class Exchange:
         subjects = [self._subject(run, name) for name in step.subjects]
         leg = subjects[0] if subjects and isinstance(subjects[0], Leg) else None
         told, after = self.queues.apply(at, step.event, leg, fields)
-        frames = [self.wire.event(at, step.event, subjects, told)]
+        frames = [*self.presence.queue(at, step.event, dict(told)), self.wire.event(at, step.event, subjects, told)]
         if leg is not None:
             self._ended(step, leg)
             after = after | self.presence.touched(step.event, leg)
@@ -85,7 +91,7 @@ class Exchange:
         put = {name: self._value(run, value) for _, name, value in step.put}
         own = f"{self.wire.system_name}-" if self.wire.system_name else ""
         uniqueid = put.pop("uniqueid", "") or f"{own}{at // MICRO}.{self._sequence}"
-        self._sequence += 1
+        self._sequence += self._rng.choice((1, 1, 2))
         device, half = put.pop("device"), put.pop("half", "")
         stem = device.removesuffix("/n")
         if half != ";2":

@@ -39,7 +39,7 @@ class Leg:
     @property
     def clid(self) -> str:
         """Caller id as call detail records write it."""
-        return f'"{self.name}" <{self.number}>' if self.name else f"<{self.number}>"
+        return f'"{self.name}" <{self.number}>'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +84,8 @@ LAYOUTS = {
     **dict.fromkeys(("AgentCalled", "AgentConnect", "AgentComplete", "AgentRingNoAnswer"), Layout("agent", TWO)),
     **dict.fromkeys(("LocalBridge", "LocalOptimizationEnd"), Layout("call", LOCALS)),
     "LocalOptimizationBegin": Layout("call", (*LOCALS, ("leg", "Source"))),
+    "BridgeMerge": Layout("call", (("bridge", "To"), ("bridge", "From"))),
+    **dict.fromkeys(("DTMFBegin", "DTMFEnd"), Layout("dtmf", ONE)),
     "BlindTransfer": Layout("call", TRANSFER, 1),
     "AttendedTransfer": Layout("call", ATTENDED, 1),
     "MessageWaiting": Layout("call", ONE),

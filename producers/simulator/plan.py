@@ -26,8 +26,8 @@ KINDS: Mapping[str, tuple[Callable[[Desk], Truth | None], float]] = {
     "internal": (outbound.internal, 4),
     "blind_transfer": (transfers.blind, 3),
     "attended_transfer": (transfers.attended, 3),
-    "feature_transfer": (transfers.attended, 0),
-    "ring_group": (transfers.group, 3),
+    "feature_transfer": (transfers.feature, 2),
+    "ring_group": (inbound.group, 3),
 }
 """What can happen and how often, in parts of the whole."""
 
@@ -82,6 +82,10 @@ class Centre:
             self._arrival += round(self._arrivals.expovariate(self._settings.rate) * MICRO)
             yield self.call(self._arrival)
 
+    def resume(self, at: int) -> None:
+        """No call arrives before that moment."""
+        self._arrival = max(self._arrival, at)
+
     def call(self, at: int) -> Call:
         """One call that arrives at that moment."""
         number = self._next()
@@ -93,7 +97,7 @@ class Centre:
         if truth is None:
             self.diary.release(number, at)
             desk = self._desk(number, rng, at, self._party(rng, "busy"))
-            truth = inbound.refused(desk)
+            return self._done(desk, inbound.refused(desk))
         return self._done(desk, truth)
 
     def click(self, at: int, agent: Agent, number: str, **action: str) -> Call:

@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from producers.simulator.exchange import Exchange, Run
 from producers.simulator.frames import Frame, Leg
@@ -33,9 +32,11 @@ class Player:
         self.exchange = exchange
         self.finished = 0
         self._witness = witness
-        self._coming: Iterator[Call] = islice(centre.calls(), calls)
-        self._next = next(self._coming, None)
+        self._coming: Iterator[Call] = centre.calls()
+        self._left = calls
+        self._next: Call | None = None
         self._active: list[Active] = []
+        self._plan()
 
     @property
     def due(self) -> int | None:
@@ -54,9 +55,22 @@ class Player:
                 break
             if self._next is not None and self._next.steps[0].at == due:
                 self.add(self._next)
-                self._next = next(self._coming, None)
+                self._plan()
             frames += self._step(self._active[0])
         return frames
+
+    def _plan(self) -> None:
+        """Have the next call written, so that its arrival is known."""
+        self._next = None if self._left == 0 else next(self._coming)
+        if self._left is not None and self._next is not None:
+            self._left -= 1
+
+    def stop(self) -> None:
+        """No call comes any more; those that have begun go on."""
+        if self._next is not None:
+            self.centre.diary.release(self._next.number, 0)
+            self._left = None if self._left is None else self._left + 1
+        self._next = None
 
     def add(self, call: Call) -> None:
         """A call that is played from its first step on."""
@@ -107,15 +121,22 @@ class Player:
         for active in sorted(self._active):
             alive = self._alive(active.run)
             frames += self._cut(active, at, next(iter(alive), ""), 16, "shutdown")
-        self._next = None
+        self.stop()
         return [*frames, self.exchange.wire.event(self.exchange.opening + at, "Shutdown", (), SHUTDOWN)]
 
     def crash(self, at: int) -> None:
         """The process dies: nobody is told anything, and only the truth knows when the calls ended."""
         for active in self._active:
+            self.centre.diary.release(active.number, at)
             self._close(active.run, active.call.truth.cut(at), "crash")
         self._active.clear()
-        self._next = None
+        self.stop()
+
+    def boot(self, at: int) -> None:
+        """Start again after a crash: an empty exchange whose numbers begin anew, and calls that arrive from now on."""
+        self.exchange.boot(at)
+        self.centre.resume(at)
+        self._plan()
 
     def _alive(self, run: Run) -> dict[str, Leg]:
         return {role: leg for role, leg in run.legs.items() if leg.uniqueid in self.exchange.legs}

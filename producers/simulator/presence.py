@@ -1,9 +1,9 @@
 """What the telephones are doing, worked out from the live channels: DeviceStateChange and QueueMemberStatus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from producers.simulator.frames import Frame, Leg, Wire
-from producers.simulator.queues import Member, Queue, Queues
+from producers.simulator.queues import MICRO, Member, Queue, Queues
 
 MEMBER_STATUS = {"NOT_INUSE": 1, "INUSE": 2, "BUSY": 3, "RINGING": 6, "RINGINUSE": 7, "ONHOLD": 8}
 """Member `Status` numbers of app_queue.c for the device states."""
@@ -14,9 +14,10 @@ CHANGING = frozenset(["Newchannel", "Newstate", "Hangup", "Hold", "Unhold"])
 class Presence:
     """The state of every device that has been seen, aggregated over its live channels as main/devicestate.c does."""
 
-    def __init__(self, wire: Wire, queues: Queues) -> None:
+    def __init__(self, wire: Wire, queues: Queues, booted: int) -> None:
         self._wire = wire
         self._queues = queues
+        self._login = str(booted // MICRO)
         self._legs: dict[str, dict[str, Leg]] = {}
         self.states: dict[str, str] = {}
 
@@ -50,6 +51,16 @@ class Presence:
             ]
         return told
 
+    def queue(self, at: int, event: str, fields: Mapping[str, str]) -> list[Frame]:
+        """A queue is a device too: ringing from its first caller on, not in use after its last."""
+        state = {("QueueCallerJoin", "1"): "RINGING", ("QueueCallerLeave", "0"): "NOT_INUSE"}
+        found = state.get((event, fields.get("Count", "")))
+        if found is None:
+            return []
+        return [
+            self._wire.event(at, "DeviceStateChange", (), (("Device", f"Queue:{fields['Queue']}"), ("State", found)))
+        ]
+
     def status(self, member: Member) -> int:
         return MEMBER_STATUS[self.states.get(member.agent.device, "NOT_INUSE")]
 
@@ -65,7 +76,7 @@ class Presence:
             ("CallsTaken", str(member.calls)),
             ("LastCall", str(member.last)),
             ("LastPause", "0"),
-            ("LoginTime", "0"),
+            ("LoginTime", self._login),
             ("InCall", str(int(member.talk is not None))),
             ("Status", str(self.status(member))),
             ("Paused", "0"),

@@ -41,15 +41,26 @@ class Script:
     now: int
     steps: list[Step] = field(default_factory=list)
 
-    def say(self, event: str, *subjects: str, put: Mapping[str, Value] | None = None, **fields: Value) -> int:
-        """Add one event; `put` belongs to the first subject. A field name's `_` stands for `-`. Returns its time."""
+    def say(
+        self,
+        event: str,
+        *subjects: str,
+        put: Mapping[str, Value] | None = None,
+        told: Mapping[str, Value] | None = None,
+        **fields: Value,
+    ) -> int:
+        """Add one event with the fields of `told` and `fields`; a `_` in the name of one of the latter stands for `-`.
+
+        `put` changes the first subject. Returns the event's time.
+        """
         self.now += self.rng.randint(60, 400)
+        named = tuple((name.replace("_", "-"), value) for name, value in fields.items())
         self.steps.append(
             Step(
                 at=self.now,
                 event=event,
                 subjects=subjects,
-                fields=tuple((name.replace("_", "-"), value) for name, value in fields.items()),
+                fields=(*(told or {}).items(), *named),
                 put=tuple((subjects[0], name, value) for name, value in (put or {}).items()),
             )
         )
@@ -63,37 +74,53 @@ class Script:
         self.now += round(seconds * MICRO)
         return self.now
 
-    def dial(
-        self, caller: str, callee: str, *, device: str, number: str, name: str, seen: tuple[Value, Value], **put: Value
-    ) -> int:
-        """Create the callee's leg for a Dial from the caller's; `seen` is the number and name the callee sees."""
-        self.say(
-            "Newchannel",
-            callee,
-            put={"device": device, "context": "internal", "exten": "s", "linkedid": Ref(caller, "linkedid"), **put},
-        )
-        self.set(callee, number=number, name=name, connected_number=seen[0], connected_name=seen[1])
+    def call_phone(self, caller: str, callee: str, *, device: str, exten: str, name: str, alone: bool = True) -> None:
+        """Dial() rings a telephone of the house, which knows its own number and name.
+
+        Only a single telephone (`alone`) shows itself to the caller before anybody answers.
+        """
+        put: dict[str, Value] = {"device": device, "number": exten, "name": name, "linkedid": Ref(caller, "linkedid")}
+        self.say("Newchannel", callee, put=put)
+        self.meet(caller, callee)
+        self.set(callee, application="AppDial", data="(Outgoing Line)")
+        self.say("NewConnectedLine", callee)
+        self.say("DialBegin", caller, callee, DialString=exten)
+        if alone:
+            self.set(caller, connected_number=exten, connected_name=name)
+            self.say("NewConnectedLine", caller)
+
+    def call_carrier(self, caller: str, callee: str, *, device: str, dialled: str) -> None:
+        """Dial() over a trunk: the leg is born in the context of calls *from* there, as `s`, with no number."""
+        put: dict[str, Value] = {"device": device, "context": "from-trunk", "linkedid": Ref(caller, "linkedid")}
+        self.say("Newchannel", callee, put=put)
+        self.meet(caller, callee)
+        self.set(callee, number=dialled, application="AppDial", data="(Outgoing Line)")
+        self.say("NewCallerid", callee, CID_CallingPres=ALLOWED)
+        self.say("NewConnectedLine", callee)
+        self.say("DialBegin", caller, callee, DialString=f"{dialled}@{device.removeprefix('PJSIP/')}")
+        self.set(caller, connected_number=dialled, connected_name="")
+        self.say("NewConnectedLine", caller)
+
+    def meet(self, caller: str, callee: str) -> None:
+        """The callee's leg takes the caller's number, name and extension as what it is connected to."""
         self.set(
             callee,
-            context=Ref(caller, "context"),
+            connected_number=Ref(caller, "number"),
+            connected_name=Ref(caller, "name"),
             exten=Ref(caller, "exten"),
-            application="AppDial",
-            data="(Outgoing Line)",
         )
-        self.say("NewCallerid", callee, CID_CallingPres="0 (Presentation Allowed, Not Screened)")
-        return self.say("NewConnectedLine", callee)
 
-    def ring(self, caller: str, callee: str, dial_string: str, after: float) -> int:
-        """The dial begins, and after a moment the telephone rings."""
-        self.say("DialBegin", caller, callee, DialString=dial_string)
+    def rings(self, caller: str, callee: str, after: float) -> int:
+        """After a moment the telephone rings; returns when."""
         self.wait(after)
         at = self.say("Newstate", callee, put={"state": "5"})
         self.say("DialState", caller, callee, DialStatus="RINGING")
         return at
 
     def pick_up(self, caller: str, callee: str) -> int:
-        """The callee answers; a caller that was only ringing is answered with it."""
+        """The callee of a Dial() answers, and loses its extension by it; returns when."""
         at = self.say("Newstate", callee, put={"state": "6"})
+        self.set(callee, exten="")
         self.say("DialEnd", caller, callee, DialStatus="ANSWER")
         return at
 
@@ -103,37 +130,11 @@ class Script:
         self.say("BridgeEnter", name, first)
         return self.say("BridgeEnter", name, second)
 
-    def part(self, bridge: str, first: str, second: str) -> int:
-        """Both leave; returns the moment of the first leave, when the talk is over."""
-        at = self.say("BridgeLeave", bridge, first)
-        self.say("BridgeLeave", bridge, second)
-        self.say("BridgeDestroy", bridge)
-        return at
-
-    def record(self, leg: str, peer: str, *, answered: int | None, ended: int, disposition: str, **told: Value) -> None:
-        """A call detail record of the two legs (`peer` "" for none); the exchange fills in what it knows.
-
-        `told`: started, src, dst, context, application, data and, when they differ from nothing, caller, userfield.
-        """
-        row: dict[str, Value] = {
-            "caller": "",
-            "userfield": "",
-            "channel": Ref(leg, "channel"),
-            "peer": Ref(peer, "channel") if peer else "",
-            "uniqueid": Ref(leg, "uniqueid"),
-            "linkedid": Ref(leg, "linkedid"),
-            "answered": "" if answered is None else str(answered),
-            "ended": str(ended),
-            "disposition": disposition,
-            **told,
-        }
-        self.now += self.rng.randint(60, 400)
-        self.steps.append(Step(at=self.now, event="Cdr", fields=tuple(row.items())))
-
     def hang_up(self, leg: str, cause: int) -> int:
         return self.say("Hangup", leg, Cause=str(cause), Cause_txt=CAUSES[cause])
 
 
+ALLOWED = "0 (Presentation Allowed, Not Screened)"
 CAUSES = {
     0: "Unknown",
     16: "Normal Clearing",

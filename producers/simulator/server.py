@@ -17,9 +17,12 @@ from streams.runtime.clock import Clock
 
 TICK_S = 0.002
 """The longest that a frame waits beyond its moment for others to be sent with."""
-
+IDLE_S = 0.5
 BATCH = 512
 """Frames that are played before the sockets get a turn."""
+FAREWELL_S = 5.0
+"""How long clients may take to read the last bytes."""
+CHUNK = 64 << 10
 
 
 class Server:
@@ -29,6 +32,10 @@ class Server:
         self, player: Player, gate: Gate, clock: Clock, *, faults: Faults | None = None, seed: int = 0
     ) -> None:
         self.player = player
+        self.sent = 0
+        """Frames that were given to the clients, whether there were any or not."""
+        self.latest = 0
+        """The longest that the playing ever was behind its plan, in µs."""
         self._gate = gate
         self._clock = clock
         self._faults = faults or Faults()
@@ -48,19 +55,71 @@ class Server:
         self._server = await loop.create_server(self._session, host, port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def run(self, *, until_over: bool = True) -> None:
-        """Play to the end of the plan; then return, or go on answering for ever."""
-        while True:
-            self._send(self.player.advance(self.now, BATCH))
+    async def play(self, *, until: float | None = None, to_the_end: bool = False) -> None:
+        """Play on until that many seconds after the opening, or (`to_the_end`) until the last call is over."""
+        end = None if until is None else round(until * MICRO)
+        while end is None or self.now < end:
             due = self.player.due
-            if due is None and until_over and not self._faults.pending:
+            if due is None and to_the_end and not self._faults.pending:
                 return
-            await self._pause(due)
+            if due is not None:
+                self.latest = max(self.latest, self.now - due)
+            self._send(self.player.advance(self.now, BATCH))
+            await self._pause(end)
 
-    async def _pause(self, due: int | None) -> None:
-        moments = [each for each in (due, self._faults.due) if each is not None]
-        seconds = 0.5 if not moments else min(max(0.0, (min(moments) - self.now) / MICRO), 0.5)
-        if seconds <= 0.0:
+    async def flood(self, chunks: Sequence[bytes]) -> None:
+        """Once a client has logged in, send the chunks as fast as the clients take them; masks do not narrow them."""
+        while not any(session.entered for session in self._sessions):
+            await self._clock.pause(TICK_S)
+        for chunk in chunks:
+            for session in [each for each in self._sessions if each.entered]:
+                session.write(chunk)
+                await session.room()
+
+    def render(self, events: int) -> list[bytes]:
+        """Play at once, in a time of its own, until there are that many events and their calls are over."""
+        chunks: list[bytes] = []
+        parts: list[bytes] = []
+        while self.player.due is not None:
+            frames = self.player.advance(1 << 62, BATCH)
+            self.sent += len(frames)
+            parts += [frame.wire for frame in frames if frame.privilege != "dialplan"]
+            if self.sent >= events:
+                self.player.stop()
+            if sum(map(len, parts)) >= CHUNK:
+                chunks.append(b"".join(parts))
+                parts = []
+        return [*chunks, b"".join(parts)]
+
+    def shut_down(self) -> None:
+        """`core stop now`: all calls end, and every client is told."""
+        self._send(self.player.shut_down(self.now))
+
+    async def crash(self) -> None:
+        """The process dies: sockets break in mid-call and nobody answers."""
+        self.player.crash(self.now)
+        for session in list(self._sessions):
+            session.abort()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def close(self) -> None:
+        """Hang up on every client, giving it a moment to read the rest, and stop listening."""
+        if self._server is not None:
+            self._server.close()
+        for session in list(self._sessions):
+            session.close()
+        end = self._clock.monotonic() + FAREWELL_S
+        while self._sessions and self._clock.monotonic() < end:
+            await self._clock.pause(TICK_S)
+        for session in list(self._sessions):
+            session.abort()
+
+    async def _pause(self, end: int | None) -> None:
+        moments = [each for each in (self.player.due, self._faults.due, end) if each is not None]
+        seconds = min(max(0.0, (min(moments, default=1 << 62) - self.now) / MICRO), IDLE_S)
+        if seconds == 0.0:
             await asyncio.sleep(0)
             return
         self._wake.clear()
@@ -68,14 +127,6 @@ class Server:
             await asyncio.wait_for(self._wake.wait(), max(seconds, TICK_S))
         except TimeoutError:
             return
-
-    async def close(self) -> None:
-        """Hang up on every client and stop listening."""
-        for session in list(self._sessions):
-            session.close()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
 
     def _session(self) -> Session:
         session = Session(
@@ -90,13 +141,15 @@ class Server:
 
     def _send(self, frames: Sequence[Frame]) -> None:
         told = self._faults.pass_on(frames, self.now)
-        if told:
-            whole = b"".join([frame.wire for frame in told if frame.privilege != "dialplan"])
-            for session in list(self._sessions):
-                session.deliver(told, whole)
+        if not told:
+            return
+        self.sent += len(told)
+        whole = b"".join([frame.wire for frame in told if frame.privilege != "dialplan"])
+        for session in list(self._sessions):
+            session.deliver(told, whole)
 
     def _booted(self) -> bytes:
-        uptime = str(self.now // MICRO)
+        uptime = str(max(0, self._clock.now() - self.player.exchange.booted) // MICRO)
         told = (("Event", "FullyBooted"), ("Privilege", "system,all"), ("Uptime", uptime), ("LastReload", uptime))
         return fields_block((*told, ("Status", "Fully Booted"))).encode() + b"\r\n"
 

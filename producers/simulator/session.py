@@ -111,6 +111,12 @@ class Session(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
+    def abort(self) -> None:
+        """Break the connection, whatever is still unsent."""
+        self._silent = True
+        if self.transport is not None:
+            self.transport.abort()
+
     def deliver(self, frames: Sequence[Frame], whole: bytes) -> None:
         """Send the frames that this client wants; `whole` is the wire of all but the dialplan's, joined once for all."""
         if not self.entered or not self.mask:
