@@ -9,19 +9,44 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
+import clickhouse_connect
 import pytest
+from clickhouse_connect.driver import Client
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from testcontainers.community.clickhouse import ClickHouseContainer
 from testcontainers.community.kafka import KafkaContainer
 
+from streams.embedded.clickhouse import EmbeddedClickHouse
 from streams.embedded.kafka import EmbeddedKafka
 from streams.runtime.clock import SystemClock
 
 _KAFKA_IMAGE = "confluentinc/cp-kafka:8.0.0"
+_CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:26.8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickHouseServer:
+    """Where the session's ClickHouse answers over HTTP, and as whom."""
+
+    host: str
+    port: int
+    user: str = "default"
+    password: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def connect(self, database: str = "default", **options: Any) -> Client:
+        """A client in that database; options as clickhouse_connect.get_client has them."""
+        where: dict[str, Any] = {"host": self.host, "port": self.port, "database": database}
+        return clickhouse_connect.get_client(username=self.user, password=self.password, **where, **options)
 
 
 class MakeTopic(Protocol):
@@ -83,3 +108,28 @@ def topic(kafka: str) -> MakeTopic:
         raise TimeoutError(name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clickhouse() -> Iterator[ClickHouseServer]:
+    """The session's ClickHouse."""
+    if docker_answers():
+        with ClickHouseContainer(_CLICKHOUSE_IMAGE) as container:
+            host, port = container.get_container_host_ip(), int(container.get_exposed_port(8123))
+            yield ClickHouseServer(host=host, port=port, user=container.username, password=container.password)
+        return
+    with (
+        TemporaryDirectory(prefix="trunkline-clickhouse-") as folder,
+        EmbeddedClickHouse(Path(folder)) as engine,
+    ):
+        yield ClickHouseServer(host="127.0.0.1", port=engine.port)
+
+
+@pytest.fixture
+def database(clickhouse: ClickHouseServer) -> Iterator[str]:
+    """Name of an empty database that is the test's own, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    with clickhouse.connect() as client:
+        client.command(f"CREATE DATABASE {name}")
+        yield name
+        client.command(f"DROP DATABASE {name}")
