@@ -1,0 +1,238 @@
+"""One CRM's journal as a process: reads `calls`, brings the CRM up to each, commits what is settled.
+
+A partition is taken over in this order: its ledger is read back, then its calls are read from the committed offset.
+It is given up in this order: what is in flight is finished or dropped, what is settled is committed.
+"""
+
+import asyncio
+import os
+import random
+import threading
+from collections.abc import Collection
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.codec import UndecodableError, decode
+from schemas.events import Call, DeadLetter
+from schemas.topics import manifest
+from sinks.crm.connector import Connector, Portal
+from sinks.crm.lanes import Lanes, Record
+from sinks.crm.ledger import Ledger
+from sinks.crm.log import LedgerLog
+from streams.clients.crm import PortalConfig
+from streams.runtime import metrics, plugins
+from streams.runtime.clock import Clock
+from streams.runtime.config import Kafka, Settings, connector_config
+from streams.runtime.errors import Fatal
+
+log = structlog.get_logger()
+
+_SESSION = 6.0
+"""Seconds after which the group gives a silent worker's partitions away."""
+_LEASE = 4.0
+"""Seconds without a look at the group after which a worker may no longer act: well before the group gives up on it."""
+_CHUNK, _LOOK = 200, 0.2
+_COMMIT_EVERY = 1.0
+_DRAIN = 7.0
+"""Seconds that calls in flight get at the end: together with the rest below the ten that a clean stop may take."""
+
+
+def run(name: str, settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    """Keep the journal of `[crm.name]` until `stop`; ends within 10 s. Raises Fatal when a person is needed."""
+    section = settings.crm[name]
+    connector: Connector[Any] = plugins.load("sinks.crm", section.connector, Connector)
+    config = connector_config(connector.config, section, f"crm.{name}")
+    asyncio.run(_keep(name, connector, config, settings.kafka, clock=clock, stop=stop))
+
+
+async def _keep(
+    name: str, connector: Connector[Any], config: PortalConfig, cluster: Kafka, *, clock: Clock, stop: threading.Event
+) -> None:
+    writes, calls = manifest().topics["crm-writes"], manifest().topics["calls"]
+    ledger_log = LedgerLog(
+        _connection(cluster),
+        topic=cluster.name(writes.name),
+        dead=cluster.name(calls.dead),
+        crm=name,
+        config=config,
+        clock=clock,
+    )
+    try:
+        async with connector.open(config, clock) as portal:
+            journal = Journal(name, portal, ledger_log, config, clock)
+            await journal.serve(_consumer(name, cluster), cluster.name(calls.name), stop)
+    finally:
+        ledger_log.close()
+
+
+def _connection(cluster: Kafka) -> dict[str, Any]:
+    return {"bootstrap.servers": cluster.bootstrap, "log_level": 3}
+
+
+def _consumer(name: str, cluster: Kafka) -> Consumer:
+    """A member of the CRM's group. Its id is its worker slot: after a crash the next one takes over at once."""
+    return Consumer(
+        {
+            **_connection(cluster),
+            "group.id": cluster.name(f"trunkline-crm-{name}"),
+            "group.instance.id": f"crm-{name}-{os.environ.get('TRUNKLINE_WORKER', '0')}",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": round(_SESSION * 1000),
+            "heartbeat.interval.ms": 1000,
+        }
+    )
+
+
+class Journal:
+    """The loop, and what happens when partitions come and go (in the consumer's thread, while the loop waits)."""
+
+    def __init__(self, name: str, portal: Portal, ledger_log: LedgerLog, config: PortalConfig, clock: Clock) -> None:
+        self._name, self._portal, self._log, self._config, self._clock = name, portal, ledger_log, config, clock
+        self._lanes = Lanes(self._write, width=config.in_flight)
+        self._ledgers: dict[int, Ledger] = {}
+        self._committed: dict[int, int] = {}
+        self._looked = clock.monotonic()
+
+    async def serve(self, consumer: Consumer, topic: str, stop: threading.Event) -> None:
+        """Read and write until `stop`; then finish what is in flight, commit and leave."""
+        self._loop, self._consumer, self._topic = asyncio.get_running_loop(), consumer, topic
+        consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._looked = self._clock.monotonic()
+        committed_at, paused = self._looked, False
+        try:
+            while not stop.is_set():
+                messages = await asyncio.to_thread(self._look)
+                self._lease()
+                self._looked = self._clock.monotonic()
+                self._take(messages)
+                self._lanes.check()
+                paused = self._throttle(paused=paused)
+                if self._looked - committed_at >= _COMMIT_EVERY:
+                    committed_at = self._looked
+                    await asyncio.to_thread(self._commit)
+            await self._lanes.drain(None, within=_DRAIN)
+            self._lanes.check()
+            await asyncio.to_thread(self._commit)
+        finally:
+            await self._lanes.drain(None, within=0)
+            await asyncio.to_thread(consumer.close)
+
+    def _look(self) -> list[Message]:
+        """What there is, at once; `consume` alone would wait for a whole chunk."""
+        first = self._consumer.poll(_LOOK)
+        return [first, *self._consumer.consume(_CHUNK, 0)] if first else []
+
+    def _take(self, messages: Collection[Message]) -> None:
+        for m in messages:
+            if error := m.error():
+                raise _verdict(error)
+            record = Record(partition=m.partition() or 0, offset=m.offset() or 0, key=m.key() or b"", value=m.value())
+            self._lanes.put(record)
+
+    def _throttle(self, *, paused: bool) -> bool:
+        """Stop reading, but not looking, while enough waits; the group must hear of us all the same."""
+        if self._lanes.full:
+            self._consumer.pause(self._consumer.assignment())
+        elif paused:
+            self._consumer.resume(self._consumer.assignment())
+        return self._lanes.full
+
+    async def _write(self, record: Record) -> None:
+        """One record of `calls`, until the journal shows it and the ledger says so."""
+        if record.value is None:
+            return
+        try:
+            call = decode(Call, record.value)
+        except UndecodableError as e:
+            await self._bury(record, str(e))
+            return
+        settled = await self._ledgers[record.partition].write(call)
+        if settled and settled.state == "REFUSED":
+            log.warning("the CRM refused a call", crm=self._name, call=call.call_id, reason=settled.reason)
+            await self._bury(record, settled.reason)
+
+    async def _bury(self, record: Record, reason: str) -> None:
+        metrics.DEAD_LETTERS.labels(self._topic, f"crm {self._name}").inc()
+        letter = DeadLetter(
+            topic=self._topic,
+            partition=record.partition,
+            offset=record.offset,
+            key=record.key,
+            value=record.value,
+            stage=f"crm {self._name}",
+            reason=reason,
+            version=version("trunkline"),
+            at=self._clock.now(),
+        )
+        await self._log.bury(record.partition, record.key, letter)
+
+    def _commit(self) -> None:
+        """Offsets come last: everything before them is in the CRM and acknowledged in the ledger."""
+        settled = {p: o for p, o in self._lanes.settled().items() if self._committed.get(p) != o}
+        if not settled:
+            return
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(self._topic, p, o) for p, o in settled.items()], asynchronous=False
+            )
+        except KafkaException as e:
+            log.warning("offsets were not committed; they will be", crm=self._name, error=e.args[0].name())
+        else:
+            self._committed |= settled
+
+    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for p in partitions:
+            self._log.recall(p.partition, self._beat)
+            self._ledgers[p.partition] = Ledger(
+                crm=self._name,
+                portal=self._portal,
+                log=self._log.of(p.partition),
+                config=self._config,
+                clock=self._clock,
+                rng=random.Random(),  # noqa: S311 - jitter of retries
+                lease=self._lease,
+            )
+        log.info("journaling", crm=self._name, partitions=sorted(self._ledgers))
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions, within=_DRAIN / 2)
+        self._commit()
+        self._drop(partitions)
+
+    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else has them already: nothing may be finished, nothing committed."""
+        self._give_up(partitions, within=0)
+        self._drop(partitions)
+
+    def _give_up(self, partitions: list[TopicPartition], *, within: float) -> None:
+        drained = self._lanes.drain({p.partition for p in partitions}, within=within)
+        asyncio.run_coroutine_threadsafe(drained, self._loop).result()
+        self._beat()
+
+    def _drop(self, partitions: list[TopicPartition]) -> None:
+        self._lanes.forget([p.partition for p in partitions])
+        for p in partitions:
+            self._ledgers.pop(p.partition, None)
+            self._committed.pop(p.partition, None)
+            self._log.release(p.partition)
+
+    def _beat(self) -> None:
+        self._lease()
+        self._looked = self._clock.monotonic()
+
+    def _lease(self) -> None:
+        """Raise Fatal if this process was stopped or starved for so long that others may have taken over."""
+        if self._clock.monotonic() - self._looked > _LEASE:
+            raise Fatal("this process did not run for a while, and others may do its work now; it must start again")
+
+
+def _verdict(error: KafkaError) -> Exception:
+    if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}:  # noqa: SLF001 - no other name
+        return Fatal("the topics are not there: run `trunkline topics apply`")
+    return Fatal(f"Kafka: {error.name()}") if error.fatal() else KafkaException(error)
