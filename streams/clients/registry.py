@@ -81,11 +81,9 @@ class Registry:
         self._call("PUT", f"/config/{wanted.subject}", {"compatibility": "FULL_TRANSITIVE"})
 
     def _import_natively(self, wanted: list[Registration], now: int) -> None:
-        headers = {
-            "Content-Type": "application/zip",
-            "X-Registry-Preserve-GlobalId": "true",
-            "X-Registry-Preserve-ContentId": "true",
-        }
+        # Its ccompat numbers are content ids; global ids name a version of a subject, and it may choose them.
+        headers = {"Content-Type": "application/zip", "X-Registry-Preserve-ContentId": "true"}
+        headers["X-Registry-Preserve-GlobalId"] = "false"
         base = self._url.split(_COMPAT)[0]
         try:
             answer = self._http.post(
@@ -113,7 +111,8 @@ def export(wanted: Iterable[Registration], at_ms: int) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
 
         def put(name: str, content: Any) -> None:
-            archive.writestr(name, content if isinstance(content, str) else json.dumps(content))
+            if name not in archive.namelist():  # subjects share a schema: the dead letters of every topic
+                archive.writestr(name, content if isinstance(content, str) else json.dumps(content))
 
         put("manifest-x.Manifest.json", _manifest(at_ms))
         for r in wanted:

@@ -97,10 +97,12 @@ class Child:
         log: Path,
         answers: Callable[[], bool],
         environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._command = command
         self._environ = environ
+        self._cwd = cwd
         self._log = log
         self._answers = answers
         self._clock = clock
@@ -124,6 +126,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=None if self._environ is None else {**os.environ, **self._environ},
+                cwd=self._cwd,
                 start_new_session=True,
             )
         deadline = self._clock.monotonic() + wait
