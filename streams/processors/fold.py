@@ -1,0 +1,242 @@
+"""fold: events of a PBX to one record per call, revised as the call goes on.
+
+Per event little is done: it is put where its call is. The record is computed from everything that is known of the call
+only when a revision may be due: it rings, it waits, somebody talks, it is over, it is final.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from schemas.codec import UndecodableError
+from streams.processors.folding import gaps, late, wire
+from streams.processors.folding.calls import OpenCall, Row
+from streams.processors.folding.past import Key, Past, Record
+from streams.processors.folding.record import record
+from streams.processors.folding.scope import Scope, begins
+from streams.processors.folding.steps import STEPS
+from streams.runtime import config, metrics
+from streams.runtime.clock import Clock
+from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
+
+MICRO = 1_000_000
+SWEEP_US = 60 * MICRO
+MILESTONE = ("state", "agent", "reached_number", "native_ids")
+"""While the call goes on, a revision is emitted only when one of these changed."""
+REVISION = frozenset({"rev", "updated_at", "events"})
+"""What tells two revisions apart that say the same."""
+
+
+@dataclass(slots=True, eq=False)
+class Fold:
+    """The Task of one partition: the open calls of its merge scopes, and what was said of finished ones."""
+
+    rules: config.Fold
+    partition: int
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    ending: dict[OpenCall, None] = field(default_factory=dict)
+    """Calls that are over and wait for the grace to pass, by the time of their last event."""
+    past: Past = field(init=False)
+    out: list[Output | Refused] = field(default_factory=list)
+    silent: bool = True
+    """Until the first new input: what is replayed was answered before."""
+    swept_at: int = 0
+
+    def __post_init__(self) -> None:
+        self.past = Past(round(self.rules.amend_seconds * MICRO), self.rules.amend_mb * 1024 * 1024)
+
+    def recall(self, value: bytes) -> None:
+        said = wire.read_said(value)
+        self.past.put((said.merge_key, said.call_id), value, said)
+
+    def replay(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            try:
+                row, tail = wire.read_event(message.value() or b"")
+            except UndecodableError:
+                continue  # it was refused when it was new
+            self._take(row, tail, message.offset(), 0)
+
+    def process(self, messages: Sequence[Message], now: int) -> Iterable[Output | Refused]:
+        self._begin(now)
+        for message in messages:
+            try:
+                row, tail = wire.read_event(message.value() or b"")
+            except UndecodableError as e:
+                self.out.append(Refused(message=message, reason=str(e), stage="fold"))
+                continue
+            self._take(row, tail, message.offset(), now)
+        return self._said()
+
+    def tick(self, now: int) -> Iterable[Output]:
+        self._begin(now)
+        self._finish(now)
+        if now - self.swept_at >= SWEEP_US:
+            self.swept_at = now
+            for scope in self.scopes.values():
+                for call in gaps.sweep(scope, now, round(self.rules.ghost_hours * 3600 * MICRO)):
+                    self._over(call, now)
+            metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
+        self.past.trim(now)
+        return [each for each in self._said() if isinstance(each, Output)]
+
+    def low_water(self) -> int | None:
+        return min((call.low for scope in self.scopes.values() for call in scope.calls.values()), default=None)
+
+    def _said(self) -> list[Output | Refused]:
+        said, self.out = self.out, []
+        return said
+
+    def _begin(self, now: int) -> None:
+        """After recall and replay: calls that ended meanwhile wait for their grace again."""
+        if not self.silent:
+            return
+        self.silent = False
+        for scope in self.scopes.values():
+            for call in list(scope.calls.values()):
+                call.touched = now
+                if call.over and call.said is None:
+                    scope.forget(call)  # it was final before the window that was recalled
+                elif call.over:
+                    self.ending[call] = None
+
+    def _take(self, row: Row, tail: bytes, offset: int, now: int) -> None:
+        """One event: find its call, join what it joins, let it change the call, say what is due."""
+        scope = self.scopes.get(row["merge_key"])
+        if scope is None:
+            scope = self.scopes[row["merge_key"]] = Scope(row["merge_key"], self.past)
+        if row["type"] not in STEPS:
+            self._source(scope, row, now)
+            return
+        scope.heard_at = now
+        scope.latest = max(scope.latest, row["ts"])
+        call = scope.find(row)
+        if call is None:
+            call = self._unknown(scope, row, offset, now)
+            if call is None:
+                return
+        elif row["event_id"] in call.seen:
+            return
+        merged = False
+        if not scope.settled(call, row):
+            for gone in scope.unite(call, row, offset, now):
+                merged = True
+                self._merge(scope, gone, now)
+            call = scope.find(row) or call
+        due = scope.apply(call, row, tail, now)
+        if not self.silent:
+            self._await_end(call)
+            if due or merged:
+                self._revise(call, now)
+
+    def _await_end(self, call: OpenCall) -> None:
+        """The grace begins anew with every event of a call that is over."""
+        if call.over:
+            self.ending.pop(call, None)
+            self.ending[call] = None
+        elif call in self.ending:
+            del self.ending[call]
+
+    def _unknown(self, scope: Scope, row: Row, offset: int, now: int) -> OpenCall | None:
+        """An event of no open call: it begins one, is late for a finished one, or is about none."""
+        native = row["call_id"] or row["leg_id"]
+        found = self.past.final(scope.merge_key, row["leg_id"]) or self.past.final(scope.merge_key, native)
+        if found is None:
+            return scope.begin(row, native, offset, now) if begins(row) else None
+        key, finished = found
+        if begins(row) and key[1] != row["leg_id"] and row["ts"] > self.past.ended_at(finished):
+            # A new leg under the name of a call that was over: it cannot be put into a record whose events are gone.
+            return scope.begin(row, row["leg_id"], offset, now)
+        if not self.silent:
+            self._amend(key, finished, row, now)
+        return None
+
+    def _source(self, scope: Scope, row: Row, now: int) -> None:
+        if row["type"] == "gap.resolved":
+            over = gaps.resolve(scope, row)
+        elif row["type"] == "source.up":
+            over = gaps.restart(scope, row)
+        else:
+            return
+        for call in over:
+            if not self.silent:
+                self._over(call, now)
+
+    def _over(self, call: OpenCall, now: int) -> None:
+        call.touched = now
+        self._await_end(call)
+        self._revise(call, now)
+
+    def _finish(self, now: int) -> None:
+        """Calls whose grace has passed are final. While a backlog is read, the PBX's own clock must have passed it too."""
+        grace = round(self.rules.grace_seconds * MICRO)
+        for call in list(self.ending):
+            if now - call.touched < grace:
+                break
+            scope = self.scopes[call.merge_key]
+            if scope.latest - call.last_at < grace and now - scope.heard_at < grace:
+                continue
+            row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
+            row["state"] = "final"
+            self._emit(call, row, now)
+            del self.ending[call]
+            scope.forget(call)
+            self._put_away(call, now)
+
+    def _record(self, call: OpenCall) -> Row:
+        return record(call, self.rules.short_abandon_seconds)
+
+    def _revise(self, call: OpenCall, now: int) -> None:
+        row, said = self._record(call), call.said
+        if said is not None:
+            keys = row.keys() - REVISION if row["state"] == "ended" else MILESTONE
+            if all(row[key] == said[key] for key in keys):
+                return
+        self._emit(call, row, now)
+
+    def _emit(self, call: OpenCall, row: Row, now: int) -> None:
+        call.rev += 1
+        row["rev"], row["updated_at"], row["events"] = call.rev, now, call.events
+        call.said, call.changed = row, False
+        self.out.append(Output(key=row["call_id"].encode(), value=wire.write_call(row)))
+
+    def _merge(self, scope: Scope, gone: OpenCall, now: int) -> None:
+        """A call that was found to be part of an older one says so, if anything was said of it."""
+        self.ending.pop(gone, None)
+        if gone.said is None:
+            return
+        if not self.silent:
+            into = scope.into(gone)
+            self._emit(gone, {**gone.said, "state": "merged", "merged_into": into.id}, now)
+        self._put_away(gone, now)
+
+    def _put_away(self, call: OpenCall, now: int) -> None:
+        row = call.said
+        if row is not None:
+            said = wire.Said(row["call_id"], row["rev"], row["merge_key"], row["state"], row["merged_into"])
+            self.past.put((call.merge_key, call.id), wire.write_call(row), said, now or None)
+
+    def _amend(self, key: Key, finished: Record, event: Row, now: int) -> None:
+        """A late fact of a finished call: the whole record again, one revision on."""
+        row = wire.read_call(finished.value)
+        if late.amend(row, event):
+            row["rev"] += 1
+            row["updated_at"], row["events"] = now, row["events"] + 1
+            value = wire.write_call(row)
+            self.past.put(key, value, wire.read_said(value), now)
+            self.out.append(Output(key=key[1].encode(), value=value))
+
+
+def open_stage(settings: config.Settings, clock: Clock) -> Stage:  # noqa: ARG001 - every stage is opened alike
+    """The stage that `trunkline run stream fold` runs."""
+    rules = settings.streams.fold
+
+    def task(partition: int) -> Task:
+        return Fold(rules, partition)
+
+    return Stage(
+        name="fold",
+        source="call-events-enriched",
+        target="calls",
+        window_s=rules.amend_seconds,
+        open=task,
+    )

@@ -1,0 +1,150 @@
+"""The smaller lists of a record: transfers, holds, recordings, notes, who took part, and the customer behind the number."""
+
+from collections.abc import Sequence
+
+from streams.processors.folding import wire
+from streams.processors.folding.calls import Fact, OpenCall, Row
+from streams.processors.folding.offers import Story
+from streams.processors.folding.parties import Parties
+from streams.processors.folding.segments import Talk
+from streams.processors.folding.times import held
+
+_UNMATCHED: Row = {
+    "match": "none",
+    "crm": "",
+    "contact_id": "",
+    "company_id": "",
+    "contact_name": "",
+    "owner": "",
+    "priority": 0,
+    "segment": "",
+    "candidates": [],
+    "match_rule": "",
+}
+
+
+def transfers(call: OpenCall, story: Story) -> list[Row]:
+    """Rows of Transfer. A REFER to the parking lot is a BlindTransfer in AMI, and none here."""
+    parked = [fact.ts for fact in story.rest if fact.type == "park.started"]
+    return [
+        {
+            "kind": fact.data.get("kind", ""),
+            "by": fact.agent,
+            "to": _target(call, fact),
+            "at": fact.ts,
+            "result": "completed" if fact.type == "transfer.completed" else "failed",
+        }
+        for fact in story.rest
+        if fact.type in ("transfer.completed", "transfer.failed")
+        and not any(0 <= at - fact.ts < _TOGETHER for at in parked)
+    ]
+
+
+_TOGETHER = 1_000_000
+
+
+def _target(call: OpenCall, fact: Fact) -> str:
+    """The extension a blind transfer names; the telephone behind the other half of an attended one."""
+    if fact.data.get("extension"):
+        return fact.data["extension"]
+    leg = call.legs.get(fact.data.get("target_leg", ""))
+    if leg is not None:
+        return leg.agent or leg.endpoint or leg.number
+    second = fact.data.get("second_bridge", "")
+    for other in call.legs.values():
+        if not other.local and other.agent != fact.agent and any(stay.bridge == second for stay in other.stays):
+            return other.agent or other.number
+    return ""
+
+
+def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:
+    """Rows of Hold: each leg's own, clipped to its talk; the end of one that goes on is not known."""
+    if not talk.spans:
+        return []
+    rows = [
+        {"leg_id": leg.id, "started_at": start, "ended_at": None if end == until and not call.over else end}
+        for leg in call.legs.values()
+        for start, end in held(leg, until)
+    ]
+    return sorted(rows, key=lambda row: (row["started_at"], row["leg_id"]))
+
+
+def recordings(call: OpenCall, story: Story) -> list[Row]:
+    """Rows of Recording, one per file and leg; one that was not stopped ends with its leg."""
+    rows: dict[tuple[str, str], Row] = {}
+    for fact in story.rest:
+        if not fact.type.startswith("recording."):
+            continue
+        file = fact.data.get("file", "")
+        row = rows.get((fact.leg, file)) or rows.get((fact.leg, ""))
+        if row is None:
+            row = rows[fact.leg, file] = {"file": file, "leg_id": fact.leg, "started_at": None, "ended_at": None}
+        row["file"] = row["file"] or file
+        if fact.type == "recording.started":
+            row["started_at"] = fact.ts if row["started_at"] is None else row["started_at"]
+        elif fact.type == "recording.stopped":
+            row["ended_at"] = fact.ts
+    for row in rows.values():
+        leg = call.legs.get(row["leg_id"])
+        if row["ended_at"] is None and leg is not None:
+            row["ended_at"] = leg.ended_at
+    return list(rows.values())
+
+
+def note(ts: int, data: dict[str, str]) -> Row:
+    """A row of Note from an event's `data`."""
+    return {
+        "at": ts,
+        "author": data.get("author", ""),
+        "text": data.get("text", ""),
+        "outcome": data.get("outcome", ""),
+        "script": data.get("script", ""),
+        "tags": [tag for tag in data.get("tags", "").split(",") if tag],
+    }
+
+
+def notes(story: Story) -> list[Row]:
+    return [note(fact.ts, dict(fact.data)) for fact in story.rest if fact.type == "note"]
+
+
+def participants(parties: Parties, parts: Sequence[Row]) -> list[Row]:
+    """Rows of Participant: who began the call, then everybody who was offered it, each once."""
+    rows: dict[str, Row] = {}
+    first = parties.first
+    if first is not None:
+        role = {"inbound": "customer", "outbound": "agent"}.get(parties.direction, "caller")
+        number = parties.number if role == "customer" else first.e164
+        rows[first.agent or first.id] = _participant(role, first.number, number, first.name, first.id)
+    for part in parts:
+        key = part["agent"] or part["leg_id"]
+        if key not in rows:
+            role = _role(part, parties)
+            number = parties.number if role == "customer" else ""
+            rows[key] = _participant(role, part["number"] or part["agent"], number, part["name"], part["leg_id"])
+        rows[key]["answered"] |= part["connected_at"] is not None
+    if first is not None and any(part["connected_at"] is not None for part in parts):
+        rows[first.agent or first.id]["answered"] = True
+    return list(rows.values())
+
+
+def _role(part: Row, parties: Parties) -> str:
+    if part["kind"] == "external":
+        return "customer" if parties.customer is not None and part["leg_id"] == parties.customer.id else "other"
+    return "callee" if parties.direction == "internal" else "agent"
+
+
+def _participant(role: str, number: str, e164: str, name: str, leg_id: str) -> Row:
+    return {"role": role, "number": number, "e164": e164, "name": name, "leg_id": leg_id, "answered": False}
+
+
+def customer(call: OpenCall, parties: Parties) -> Row:
+    """What the CRM knew of the customer's number when the call first showed it."""
+    found = call.tails.get(parties.number) if parties.number else None
+    if found is not None:
+        return wire.read_tail(found.tail)
+    match = "none"
+    if parties.direction == "internal":
+        match = "internal"
+    elif not parties.number and parties.first is not None and parties.first.hidden:
+        match = "hidden"
+    return {**_UNMATCHED, "match": match}

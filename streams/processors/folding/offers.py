@@ -1,0 +1,158 @@
+"""What the facts between the legs say, in the order of their time: who was offered the call, and queue visits."""
+
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from streams.processors.folding.calls import Fact, OpenCall
+from streams.processors.folding.legs import Leg
+
+
+@dataclass(slots=True, eq=False)
+class Offer:
+    """A leg that was dialled, or an agent whom a queue tried."""
+
+    leg: str
+    caller: str
+    at: int
+    queue: str = ""
+    agent: str = ""
+    status: str = ""
+    """DialStatus of its end."""
+    status_at: int | None = None
+    told: str = ""
+    """no_answer or declined, when the queue said so."""
+    taken: bool = False
+    by: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """One stay in a queue."""
+
+    leg: str
+    queue: str
+    entered_at: int
+    position: int | None = None
+    left_at: int | None = None
+    hint: str = ""
+    agent: str = ""
+    key: bool = False
+    overtaken: bool = False
+    """An agent of the queue was still being rung when it was left, and had to let it ring out."""
+
+
+@dataclass(slots=True, eq=False)
+class Story:
+    offers: dict[str, Offer] = field(default_factory=dict)
+    """By leg; an agent without a leg of his own stands under queue and name."""
+    visits: list[Visit] = field(default_factory=list)
+    rest: list[Fact] = field(default_factory=list)
+    """Transfers, recordings, voicemail and the like, in order."""
+
+
+def tell(call: OpenCall) -> Story:
+    """The call's facts as offers and visits."""
+    story = Story()
+    for fact in sorted(call.facts, key=itemgetter(0, 1)):
+        subject, _, verb = fact.type.partition(".")
+        if subject == "dial":
+            _dial(story, fact, started=verb == "started")
+        elif subject == "agent":
+            _agent(story, fact, verb)
+        elif subject == "queue":
+            _queue(story, fact, verb)
+        else:
+            story.rest.append(fact)
+    if any(offer.leg in call.legs and call.legs[offer.leg].local for offer in story.offers.values()):
+        _fold_local(call, story)
+    return story
+
+
+def _dial(story: Story, fact: Fact, *, started: bool) -> None:
+    offer = story.offers.get(fact.peer)
+    if offer is None:
+        offer = story.offers[fact.peer] = Offer(fact.peer, fact.leg, fact.ts)
+    offer.caller = offer.caller or fact.leg
+    if started:
+        offer.at = min(offer.at, fact.ts)
+    else:
+        offer.status, offer.status_at = fact.data.get("status", ""), fact.ts
+
+
+def _agent(story: Story, fact: Fact, verb: str) -> None:
+    offer = _offer_of(story, fact)
+    if offer is None:
+        key = fact.peer or f"{fact.queue} {fact.agent}"
+        offer = story.offers[key] = Offer(fact.peer, fact.leg, fact.ts)
+    offer.queue, offer.agent = fact.queue or offer.queue, fact.agent or offer.agent
+    if verb == "connected":
+        offer.taken = True
+        for visit in reversed(story.visits):
+            if visit.queue == fact.queue and fact.leg in ("", visit.leg):
+                visit.agent = fact.agent
+                break
+    elif verb == "completed":
+        offer.by = fact.by
+    elif verb == "ring_no_answer":
+        offer.told = "no_answer"
+        _overtake(story, fact)
+    elif verb == "declined":
+        offer.told = "declined"
+
+
+def _offer_of(story: Story, fact: Fact) -> Offer | None:
+    """By the agent's leg; else by (queue, agent), for AgentComplete may name another leg than AgentConnect, or none."""
+    found = story.offers.get(fact.peer) if fact.peer else None
+    if found is None and fact.type not in ("agent.offered", "agent.connected"):
+        for offer in reversed(story.offers.values()):
+            if offer.queue == fact.queue and offer.agent == fact.agent:
+                return offer
+    return found
+
+
+def _overtake(story: Story, fact: Fact) -> None:
+    for visit in story.visits:
+        if visit.queue == fact.queue and visit.left_at is not None and abs(visit.left_at - fact.ts) < _TOGETHER:
+            visit.overtaken = True
+
+
+_TOGETHER = 50_000
+"""µs within which events belong to one moment."""
+
+
+def _queue(story: Story, fact: Fact, verb: str) -> None:
+    if verb == "entered":
+        position = fact.data.get("position", "")
+        story.visits.append(Visit(fact.leg, fact.queue, fact.ts, int(position) if position.isdecimal() else None))
+        return
+    for visit in reversed(story.visits):
+        if visit.queue == fact.queue and fact.leg in ("", visit.leg):
+            if verb == "left":
+                visit.hint = fact.data.get("reason", "") or visit.hint
+                visit.left_at = fact.ts if visit.left_at is None else visit.left_at
+            return
+    if verb == "position":  # seen in a snapshot: it came while nobody was listening
+        waited = fact.data.get("wait_s", "")
+        since = fact.ts - int(waited) * 1_000_000 if waited.isdecimal() else fact.ts
+        story.visits.append(Visit(fact.leg, fact.queue, since))
+
+
+def _fold_local(call: OpenCall, story: Story) -> None:
+    """A member behind a Local channel is one offer: the queue rings the ;1 half, the ;2 half dials the telephone."""
+    halves: dict[str, list[Leg]] = {}
+    for leg in call.legs.values():
+        if leg.local:
+            halves.setdefault(leg.local, []).append(leg)
+    for key, offer in list(story.offers.items()):
+        outer = call.legs.get(offer.leg)
+        if outer is None or not outer.local:
+            continue
+        others = {half.id for half in halves[outer.local]} - {outer.id}
+        phones = [inner for inner in story.offers.values() if inner.caller in others]
+        for phone in phones:
+            phone.caller, phone.at = offer.caller, min(phone.at, offer.at)
+            phone.queue, phone.agent = offer.queue or phone.queue, offer.agent or phone.agent
+            phone.told, phone.taken = offer.told or phone.told, offer.taken or phone.taken
+            phone.by = offer.by or phone.by
+        if phones:
+            del story.offers[key]

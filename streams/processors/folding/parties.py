@@ -1,0 +1,64 @@
+"""Who is who in a call: the first channel decides its direction, and one leg is the customer's."""
+
+from dataclasses import dataclass
+
+from streams.processors.folding.calls import OpenCall
+from streams.processors.folding.legs import Leg, age
+from streams.processors.folding.offers import Offer, Story
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    first: Leg | None
+    """The channel that the call began with."""
+    customer: Leg | None
+    """The leg that the customer is behind; None when the call is internal or has not reached the customer yet."""
+    direction: str
+    number: str
+    """The customer's number in E.164, or "" when hidden, internal or unknown."""
+
+    def outside(self, leg: Leg) -> bool:
+        """Whether somebody who is not of the house is behind the leg."""
+        return leg is self.customer or leg.external
+
+
+def cast(call: OpenCall, story: Story) -> Parties:
+    people = [leg for leg in call.legs.values() if not leg.local] or list(call.legs.values())
+    if not people:
+        return Parties(None, None, "", "")
+    first = min(people, key=lambda leg: (age(leg.id, leg.created_at), leg.created_at))
+    direction = first.direction or _direction(call, first, story)
+    if direction == "inbound":
+        return Parties(first, first, direction, "" if first.hidden else first.customer)
+    if direction == "internal":
+        return Parties(first, None, direction, "")
+    reached = _reached(call, first, story)
+    number = first.customer or (reached.customer if reached is not None else "")
+    return Parties(first, reached, direction, number)
+
+
+def _direction(call: OpenCall, first: Leg, story: Story) -> str:
+    """For a first channel that does not tell (click-to-call, or one first seen in a snapshot)."""
+    if first.external:
+        return "inbound"
+    if any(offer.leg in call.legs and call.legs[offer.leg].external for offer in story.offers.values()):
+        return "outbound"
+    others = [leg for leg in call.legs.values() if leg is not first and not leg.local]
+    if first.agent and others:
+        return "outbound" if any(leg.external for leg in others) else "internal"
+    return ""
+
+
+def _reached(call: OpenCall, first: Leg, story: Story) -> Leg | None:
+    """The customer's leg of an outbound call: the one dialled that answered, else the last one dialled."""
+    dialled = [call.legs[offer.leg] for offer in story.offers.values() if _to_customer(call, first, offer)]
+    if not dialled:
+        return next((leg for leg in call.legs.values() if leg.external and leg is not first), None)
+    return next((leg for leg in dialled if leg.answered_at is not None), dialled[-1])
+
+
+def _to_customer(call: OpenCall, first: Leg, offer: Offer) -> bool:
+    leg = call.legs.get(offer.leg)
+    if leg is None or leg.local or leg is first:
+        return False
+    return leg.external or (first.customer != "" and offer.caller == first.id and not leg.agent)

@@ -1,0 +1,166 @@
+"""The open calls of one merge scope (a PBX): which call an event is about, and when two calls are one."""
+
+from collections.abc import Iterator
+
+from streams.processors.folding import wire
+from streams.processors.folding.calls import OpenCall, Row, Tail
+from streams.processors.folding.legs import PSEUDO, age, technology
+from streams.processors.folding.past import Past
+from streams.processors.folding.steps import BEGIN, STEPS, born, talkative
+
+_IDS = ("leg_id", "call_id", "peer_leg_id", "peer_call_id")
+_NATIVE = frozenset({"call_id", "peer_call_id"})
+_ALONE = frozenset({"leg.updated"})
+"""Its peer is no part of the call: a supervisor who listens in."""
+_LINKING = frozenset({"bridge.joined", "leg.live", "transfer.completed", "transfer.failed"})
+"""Types that name more than the four ids."""
+_LEGS_OF_TRANSFER = ("by_leg", "second_by_leg", "transferee_leg", "target_leg")
+
+
+class Scope:
+    """Union-find by hand: a token (leg, native call, talk bridge, Local stem) points straight at its open call.
+
+    Calls have few tokens, so a merge points them anew, and finding a call is one look-up.
+    """
+
+    def __init__(self, merge_key: str, past: Past) -> None:
+        self.merge_key = merge_key
+        self.past = past
+        self.calls: dict[str, OpenCall] = {}
+        self.latest = 0
+        """The PBX's clock as far as it was heard."""
+        self.heard_at = 0
+        """When it was heard last, by our clock."""
+        self._of: dict[str, OpenCall] = {}
+        self._serving: dict[tuple[str, str], OpenCall] = {}
+        """(queue, agent) of an AgentConnect that is not complete: AgentComplete may come without any id."""
+
+    def find(self, row: Row) -> OpenCall | None:
+        """The open call that the event names, if there is one."""
+        of = self._of
+        call = of.get(row["leg_id"]) or of.get(row["call_id"]) or of.get(row["peer_leg_id"])
+        if call is None and row["type"] == "agent.completed" and not row["leg_id"] and not row["peer_leg_id"]:
+            return self._serving.get((row["queue"], row["agent"]))
+        return call
+
+    def begin(self, row: Row, native: str, offset: int, now: int) -> OpenCall:
+        """A new open call under that native id; what was said of it before a restart is taken up again."""
+        call = OpenCall(
+            id=native,
+            age=age(native, row["ts"]),
+            tenant=row["tenant"],
+            pbx=row["pbx"],
+            merge_key=self.merge_key,
+            low=offset,
+            touched=now,
+        )
+        call.natives.add(native)
+        recalled = self.past.pop((self.merge_key, native))
+        if recalled is not None:
+            call.said = wire.read_call(recalled.value)
+            call.rev = call.said["rev"]
+        self.calls[native] = call
+        self._name(call, native)
+        return call
+
+    def apply(self, call: OpenCall, row: Row, tail: bytes, now: int) -> bool:
+        """Take the event into its call (`find` or `begin` gave it). Tells whether a revision may be due."""
+        call.seen.add(row["event_id"])
+        call.events += 1
+        call.changed = True
+        call.touched = now
+        kind, ts, leg_id = row["type"], row["ts"], row["leg_id"]
+        call.last_at = max(call.last_at, ts)
+        leg = call.legs.get(leg_id)
+        if leg is not None:
+            leg.last_at = max(leg.last_at, ts)
+        elif leg_id and kind in BEGIN:
+            leg = call.legs[leg_id] = born(row)
+            call.open_legs += 1
+        if row["customer_number"] and tail[:5] != _NO_MATCH:
+            call.recognise(row["customer_number"], Tail(ts, row["seq"], tail))
+        if kind == "agent.connected":
+            self._serving[row["queue"], row["agent"]] = call
+        elif kind == "agent.completed":
+            self._serving.pop((row["queue"], row["agent"]), None)
+        return STEPS[kind](call, leg, row)
+
+    def settled(self, call: OpenCall, row: Row) -> bool:
+        """Whether the event joins nothing that is not joined already: so it is for nearly all."""
+        of = self._of
+        for key in _IDS:
+            token = row[key]
+            if token and of.get(token) is not call:
+                return False
+        return row["type"] not in _LINKING
+
+    def unite(self, call: OpenCall, row: Row, offset: int, now: int) -> Iterator[OpenCall]:
+        """Join what the event joins; yields each call that was absorbed by an older one.
+
+        `call` is where the event belongs; afterwards `find` gives the survivor. Calls that are final are left alone: what
+        was said of them stands.
+        """
+        of = self._of
+        for token, native in self._tokens(row):
+            other = of.get(token)
+            if other is None:
+                if native and self.past.final(self.merge_key, token):
+                    continue
+                if not native:
+                    self._name(call, token)
+                    continue
+                other = self.begin(row, token, offset, now)
+            if other is not call:
+                call, gone = (call, other) if call.age <= other.age else (other, call)
+                self._absorb(call, gone)
+                yield gone
+
+    def into(self, gone: OpenCall) -> OpenCall:
+        """The call that an absorbed one is part of now."""
+        return self._of[gone.id]
+
+    def _absorb(self, call: OpenCall, gone: OpenCall) -> None:
+        call.absorb(gone)
+        for token in gone.tokens:
+            self._of[token] = call
+        for key, serving in self._serving.items():
+            if serving is gone:
+                self._serving[key] = call
+        del self.calls[gone.id]
+
+    def _tokens(self, row: Row) -> Iterator[tuple[str, bool]]:
+        """Every name of a call in the event, and whether it is a native call id."""
+        kind, data = row["type"], row["data"]
+        for key in _IDS if kind not in _ALONE else _IDS[:2]:
+            if row[key]:
+                yield row[key], key in _NATIVE
+        if kind in ("bridge.joined", "leg.live"):
+            if data.get("bridge") and talkative(data):
+                yield f"bridge {data['bridge']}", False
+        elif kind in ("transfer.completed", "transfer.failed"):
+            for key in _LEGS_OF_TRANSFER:
+                if data.get(key):
+                    yield data[key], False
+        elif kind == "leg.created" and technology(row["channel"]) == "Local":
+            yield f"local {row['channel'].rpartition(';')[0]}", False
+
+    def _name(self, call: OpenCall, token: str) -> None:
+        self._of[token] = call
+        call.tokens.append(token)
+
+    def forget(self, call: OpenCall) -> None:
+        """The call is final: no event finds it any more."""
+        del self.calls[call.id]
+        for token in call.tokens:
+            if self._of.get(token) is call:
+                del self._of[token]
+        for key in [key for key, serving in self._serving.items() if serving is call]:
+            del self._serving[key]
+
+
+_NO_MATCH = b"\x08none"
+
+
+def begins(row: Row) -> bool:
+    """Whether the event may open a call: it proves a leg that a person could be behind."""
+    return row["type"] in BEGIN and row["leg_id"] != "" and technology(row["channel"]) not in PSEUDO
