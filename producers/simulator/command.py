@@ -105,6 +105,8 @@ def asterisk(
         centre = Centre(settings, staff(agents=agents, queues=queues, trunks=trunks, dids=dids), customers)
     except ValueError as e:
         raise typer.BadParameter(str(e)) from e
+    if rate * talk_mean / speed > agents / 2:
+        typer.echo("more calls than so many agents can take: many will be busy or abandoned", err=True)
     if contacts_out is not None:
         contacts_out.write_bytes(to_jsonl(customers))
     span = round(flood / FRAMES_A_CALL / rate + 10 * talk_mean / speed) if flood else 0

@@ -107,8 +107,9 @@ class Desk:
 
     def within(self, seconds: float, patience: float, among: Iterable[Agent] = ()) -> tuple[int, Agent] | None:
         """The first agent of those (of all, when none are named) to be free within `patience`; booked from then on."""
-        agents = list(among or self.staff.agents)
-        self.rng.shuffle(agents)
+        agents = tuple(among or self.staff.agents)
+        first = self.rng.randrange(len(agents))
+        agents = agents[first:] + agents[:first]
         length = round((seconds + SLACK_S) * MICRO)
         found = self.diary.soonest(agents, self.script.now, length, self.script.now + round(patience * MICRO))
         if found is not None:
@@ -192,15 +193,15 @@ class Desk:
         peer: str,
         *,
         started: int,
-        answered: int,
+        answered: int | None,
         ended: int,
         disposition: str = "ANSWERED",
         leg: str = "customer",
         was: Mapping[str, Value] | None = None,
     ) -> None:
         """A call detail record that is written when the whole call is over; `was` keeps what will have changed by then."""
-        times = {"started": str(started), "answered": str(answered), "ended": str(ended)}
-        self._owed.append({**_row(leg, peer), **times, "disposition": disposition, **(was or {})})
+        row = _row(leg, peer, started=started, answered=answered, ended=ended)
+        self._owed.append({**row, "disposition": disposition, **(was or {})})
 
     def record(
         self,
@@ -210,16 +211,14 @@ class Desk:
         leg: str = "customer",
         peer: str = "agent",
         started: int | None = None,
-        ended: int | None = None,
         alone: bool = False,
     ) -> None:
         """Write the records that are owed and then this one (`alone`: only when no other was owed)."""
         rows, self._owed = self._owed, []
         if not (alone and rows):
             first = self.script.steps[0].at if started is None else started
-            times = {"started": str(first), "ended": str(self.script.now if ended is None else ended)}
-            times["answered"] = "" if answered is None else str(answered)
-            rows.append({**_row(leg, peer), **times, "disposition": disposition, "userfield": self.recording})
+            row = _row(leg, peer, started=first, answered=answered, ended=self.script.now)
+            rows.append({**row, "disposition": disposition, "userfield": self.recording})
         for row in rows:
             self.script.say("Cdr", told=row)
 
@@ -252,7 +251,7 @@ class Desk:
         )
 
 
-def _row(leg: str, peer: str) -> dict[str, Value]:
+def _row(leg: str, peer: str, *, started: int, answered: int | None, ended: int) -> dict[str, Value]:
     """What a record knows of its two legs when it is written: after a transfer `dst` is the new target."""
     return {
         "src": Ref(leg, "number"),
@@ -266,4 +265,7 @@ def _row(leg: str, peer: str) -> dict[str, Value]:
         "uniqueid": Ref(leg, "uniqueid"),
         "linkedid": Ref(leg, "linkedid"),
         "userfield": "",
+        "started": str(started),
+        "answered": "" if answered is None else str(answered),
+        "ended": str(ended),
     }

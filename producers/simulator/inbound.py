@@ -2,10 +2,12 @@
 
 from producers.simulator.desk import Desk
 from producers.simulator.roster import Agent
+from producers.simulator.script import Value
 from producers.simulator.truth import Truth
 
 GIVES_UP = 0.6
 REJECTS = 0.2
+TWO = 2
 
 
 def begin(desk: Desk, agent: Agent) -> str:
@@ -94,17 +96,13 @@ def missed(desk: Desk) -> Truth | None:
         script.hang_up("customer", 127)
         desk.record(None, "NO ANSWER")
         return desk.truth("missed", "abandoned_ringing", did=did)
-    _rung_out(desk, agent, rang)
+    script.say("DialEnd", "customer", "agent", DialStatus="NOANSWER")
+    desk.offered(agent, "no_answer", rang)
     script.say("SoftHangupRequest", "customer", Cause="16")
+    script.hang_up("agent", 0)
     script.hang_up("customer", 16)
     desk.record(None, "NO ANSWER")
     return desk.truth("no_answer", "no_answer", did=did, hangup_by="system")
-
-
-def _rung_out(desk: Desk, agent: Agent, rang: int) -> None:
-    desk.script.say("DialEnd", "customer", "agent", DialStatus="NOANSWER")
-    desk.offered(agent, "no_answer", rang)
-    desk.script.hang_up("agent", 0)
 
 
 def leave_message(desk: Desk, box: str) -> None:
@@ -127,10 +125,15 @@ def voicemail(desk: Desk) -> Truth | None:
     did = begin(desk, agent)
     rang = offer(desk, agent)
     desk.script.wait(desk.pace.ring_out)
-    _rung_out(desk, agent, rang)
-    desk.record(None, "NO ANSWER")
+    desk.script.say("DialEnd", "customer", "agent", DialStatus="NOANSWER")
+    desk.offered(agent, "no_answer", rang)
+    was: dict[str, Value] = {"application": "Dial", "data": f"{agent.device},15"}
+    desk.owe(
+        "agent", started=desk.script.steps[0].at, answered=None, ended=desk.script.now, disposition="NO ANSWER", was=was
+    )
     since = desk.script.now
     up = desk.script.say("Newstate", "customer", put={"state": "6"})
+    desk.script.hang_up("agent", 0)
     leave_message(desk, agent.exten)
     desk.record(up, "ANSWERED", peer="", started=since)
     return desk.truth("voicemail", "voicemail", did=did)
@@ -140,7 +143,7 @@ def group(desk: Desk) -> Truth | None:
     """Three telephones ring at once; the losers end with cause 26, answered elsewhere."""
     ring, seconds = desk.pace.between(1, 8), desk.pace.talk()
     agents = [agent for agent in (desk.free(ring + seconds) for _ in range(3)) if agent is not None]
-    if len(agents) == 1 or not agents:
+    if len(agents) < TWO:
         return None
     script, did = desk.script, desk.staff.dids[0][0]
     desk.arrive(did)
@@ -148,22 +151,32 @@ def group(desk: Desk) -> Truth | None:
     script.set("customer", application="Dial", data="&".join(agent.device for agent in agents))
     roles = ["agent", *(f"loser{i}" for i in range(1, len(agents)))]
     for agent, role in zip(agents, roles, strict=True):
-        script.call_phone("customer", role, device=agent.device, exten=agent.exten, name=agent.name, alone=False)
+        script.prepare("customer", role, device=agent.device, exten=agent.exten, name=agent.name)
+    for agent, role in zip(agents, roles, strict=True):
+        script.say("DialBegin", "customer", role, DialString=agent.exten)
     rang = [script.rings("customer", role, 0.002) for role in roles]
     script.wait(ring)
-    up = script.say("Newstate", "agent", put={"state": "6"})
+    up = _first_takes_it(desk, agents, roles, rang)
+    desk.converse(seconds)
+    by = desk.part_from()
     for role in roles[1:]:
+        desk.owe(role, started=desk.script.steps[0].at, answered=None, ended=up, disposition="NO ANSWER")
+    desk.record(up, "ANSWERED")
+    return desk.truth("ring_group", "answered", did=did, hangup_by=by)
+
+
+def _first_takes_it(desk: Desk, agents: list[Agent], roles: list[str], rang: list[int]) -> int:
+    script = desk.script
+    up = script.say("Newstate", "agent", put={"state": "6"})
+    script.set("customer", connected_number=agents[0].exten, connected_name=agents[0].name)
+    script.say("NewConnectedLine", "customer")
+    for agent, role, since in list(zip(agents, roles, rang, strict=True))[1:]:
         script.say("DialEnd", "customer", role, DialStatus="CANCEL")
-    for i in range(1, len(agents)):
-        desk.offered(agents[i], "cancelled", rang[i])
-        script.hang_up(roles[i], 26)
+        desk.offered(agent, "cancelled", since)
     script.set("agent", exten="")
     script.say("DialEnd", "customer", "agent", DialStatus="ANSWER")
     desk.offered(agents[0], "answered", rang[0])
     script.say("Newstate", "customer", put={"state": "6"})
-    desk.converse(seconds)
-    by = desk.part_from()
     for role in roles[1:]:
-        desk.record(None, "NO ANSWER", peer=role, ended=up)
-    desk.record(up, "ANSWERED")
-    return desk.truth("ring_group", "answered", did=did, hangup_by=by)
+        script.hang_up(role, 26)
+    return up

@@ -9,6 +9,7 @@ from producers.simulator.truth import Truth
 RETRY_S = 1.0
 """app_queue's pause before it tries the next member."""
 EVEN = 0.5
+DECLINES = 0.3
 
 
 def enter(desk: Desk, queue: str = "") -> Serving:
@@ -48,18 +49,22 @@ def call(desk: Desk, serving: Serving, agent: Agent, role: str) -> int:
     return rang
 
 
-def pass_over(desk: Desk, serving: Serving, agent: Agent, role: str, seconds: float) -> None:
-    """The member lets it ring out: RingTime is milliseconds in name and whole seconds in truth."""
+def pass_over(desk: Desk, serving: Serving, agent: Agent, role: str, seconds: float, *, declines: bool = False) -> None:
+    """The member lets it ring out or declines: RingTime is milliseconds in name and whole seconds in truth."""
     script = desk.script
     begun = script.now
     rang = call(desk, serving, agent, role)
     script.wait(seconds)
+    if declines:
+        script.say("HangupRequest", role)
+        script.say("DialEnd", "customer", role, DialStatus="NOANSWER")
     ring_ms = str(max(1, round(seconds)) * 1000)
     script.say("AgentRingNoAnswer", "customer", role, told=serving.member(agent), RingTime=ring_ms)
-    script.say("DialEnd", "customer", role, DialStatus="NOANSWER")
-    script.say("DialEnd", "customer", role, DialStatus="CANCEL")
-    desk.offered(agent, "no_answer", rang)
-    ended = script.hang_up(role, 0)
+    if not declines:
+        script.say("DialEnd", "customer", role, DialStatus="NOANSWER")
+        script.say("DialEnd", "customer", role, DialStatus="CANCEL")
+    desk.offered(agent, "rejected" if declines else "no_answer", rang)
+    ended = script.hang_up(role, 21 if declines else 0)
     desk.owe(role, started=begun, ended=ended, answered=begun, disposition="NO ANSWER")
 
 
@@ -79,9 +84,11 @@ def take(desk: Desk, serving: Serving, agent: Agent, ring: float) -> None:
     serving.agent = agent
 
 
-def leave(desk: Desk, serving: Serving) -> None:
-    """Out of the queue without a talk. A time-out says *abandon* too."""
+def leave(desk: Desk, serving: Serving, *, quiet: bool = False) -> None:
+    """Out of the queue without a talk: a time-out says *abandon* too. `quiet`: the music ends only here."""
     desk.script.say("QueueCallerAbandon", "customer", Queue=serving.queue)
+    if quiet:
+        desk.script.say("MusicOnHoldStop", "customer")
     desk.queued += desk.script.say("QueueCallerLeave", "customer", Queue=serving.queue) - serving.joined
 
 
@@ -102,12 +109,15 @@ def answered(desk: Desk, kind: str = "queue_answered", passes: int = 0) -> Truth
     serving = enter(desk)
     members = desk.staff.members(serving.queue)
     for turn in range(passes):
-        found = desk.within(desk.pace.ring_out, desk.pace.between(10, 40), members)
+        declines = desk.rng.random() < DECLINES
+        ring = desk.pace.between(0.3, 5) if declines else desk.pace.ring_out
+        found = desk.within(ring, desk.pace.between(10, 40), members)
         if found is None:
             break
         desk.until(found[0])
-        pass_over(desk, serving, found[1], f"passed{turn}", desk.pace.ring_out)
-        desk.script.wait(desk.pace.of(RETRY_S))
+        pass_over(desk, serving, found[1], f"passed{turn}", ring, declines=declines)
+        if not declines:
+            desk.script.wait(desk.pace.of(RETRY_S))
         members = tuple(agent for agent in members if agent != found[1]) or members
     ring, seconds = desk.pace.between(1, 8), desk.pace.talk()
     patience = desk.pace.between(10, 40)
@@ -124,7 +134,7 @@ def answered(desk: Desk, kind: str = "queue_answered", passes: int = 0) -> Truth
 
 
 def second(desk: Desk) -> Truth | None:
-    """The first member lets it ring out, the second takes it."""
+    """The first member lets it ring out, or declines, and the second takes it."""
     return answered(desk, "queue_second_agent", passes=1)
 
 
@@ -178,16 +188,17 @@ def timed_out(desk: Desk) -> Truth | None:
     serving = enter(desk)
     script, members = desk.script, desk.staff.members(serving.queue)
     end = serving.joined + round(desk.pace.queue_timeout * MICRO)
-    for turn in range(2):
-        found = desk.within(desk.pace.ring_out, desk.pace.of(5), members)
+    for turn in range(4):
+        left = (end - script.now) / MICRO
+        seconds = min(desk.pace.ring_out, left)
+        found = desk.within(seconds, left - seconds, members) if left > desk.pace.of(RETRY_S) else None
         if found is None:
             break
         desk.until(found[0])
-        pass_over(desk, serving, found[1], f"passed{turn}", desk.pace.ring_out)
-        script.wait(desk.pace.of(RETRY_S))
+        pass_over(desk, serving, found[1], f"passed{turn}", seconds)
+        script.wait(min(desk.pace.of(RETRY_S), max(0.0, (end - script.now) / MICRO)))
     desk.until(end)
-    leave(desk, serving)
-    script.say("MusicOnHoldStop", "customer")
+    leave(desk, serving, quiet=True)
     since = script.now
     if desk.rng.random() < EVEN:
         leave_message(desk, f"9{desk.staff.queues.index(serving.queue):02d}")

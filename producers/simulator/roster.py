@@ -66,8 +66,10 @@ class Staff:
 
 def staff(*, agents: int, queues: int, trunks: int, dids: int) -> Staff:
     """A centre of that size; every queue has members, and every second agent sits in two queues."""
-    if not 2 <= agents <= 3000 or not 1 <= queues <= agents or trunks < 1 or not 1 <= dids <= 1000:  # noqa: PLR2004
-        raise ValueError("a centre has 2 to 3000 agents, at most as many queues, a trunk and 1 to 1000 service numbers")
+    if not 2 <= agents <= 3000 or not 1 <= queues <= min(agents, dids) or trunks < 1 or dids > 1000:  # noqa: PLR2004
+        raise ValueError(
+            "a centre has 2 to 3000 agents, a trunk, and a member and a number (1000 at most) for every queue"
+        )
     names = tuple(QUEUES[i] if i < len(QUEUES) else f"queue{i + 1}" for i in range(queues))
     return Staff(
         agents=tuple(
@@ -109,6 +111,8 @@ class Diary:
             for begun, done, _ in self.taken.get(agent.exten, ()):
                 if at < done and at + length > begun:
                     at = done
+            if at == start:
+                return at, agent
             if at <= latest and (best is None or at < best[0]):
                 best = (at, agent)
         return best

@@ -74,20 +74,20 @@ class Script:
         self.now += round(seconds * MICRO)
         return self.now
 
-    def call_phone(self, caller: str, callee: str, *, device: str, exten: str, name: str, alone: bool = True) -> None:
-        """Dial() rings a telephone of the house, which knows its own number and name.
+    def call_phone(self, caller: str, callee: str, *, device: str, exten: str, name: str) -> None:
+        """Dial() rings one telephone of the house, which shows itself to the caller before it answers."""
+        self.prepare(caller, callee, device=device, exten=exten, name=name)
+        self.say("DialBegin", caller, callee, DialString=exten)
+        self.set(caller, connected_number=exten, connected_name=name)
+        self.say("NewConnectedLine", caller)
 
-        Only a single telephone (`alone`) shows itself to the caller before anybody answers.
-        """
+    def prepare(self, caller: str, callee: str, *, device: str, exten: str, name: str) -> None:
+        """The leg to a telephone of the house, which knows its own number and name."""
         put: dict[str, Value] = {"device": device, "number": exten, "name": name, "linkedid": Ref(caller, "linkedid")}
         self.say("Newchannel", callee, put=put)
         self.meet(caller, callee)
         self.set(callee, application="AppDial", data="(Outgoing Line)")
         self.say("NewConnectedLine", callee)
-        self.say("DialBegin", caller, callee, DialString=exten)
-        if alone:
-            self.set(caller, connected_number=exten, connected_name=name)
-            self.say("NewConnectedLine", caller)
 
     def call_carrier(self, caller: str, callee: str, *, device: str, dialled: str) -> None:
         """Dial() over a trunk: the leg is born in the context of calls *from* there, as `s`, with no number."""
