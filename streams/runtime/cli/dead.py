@@ -8,7 +8,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -94,8 +94,7 @@ def _all(connection: Kafka, topic: str) -> Iterator[tuple[str, Where, DeadLetter
     try:
         for name in [topic + DEAD_SUFFIX] if topic else names:
             known = connection.name(name)
-            partitions = consumer.list_topics(known, timeout=_TIMEOUT).topics[known].partitions
-            for partition in partitions:
+            for partition in kafka.partitions(consumer, known):
                 for where, letter in _read(consumer, TopicPartition(known, partition, 0), None):
                     yield name, where, letter
     finally:
@@ -119,23 +118,22 @@ def _get(connection: Kafka, place: str) -> DeadLetter:
 
 
 def _read(consumer: Consumer, start: TopicPartition, last: int | None) -> Iterator[tuple[Where, DeadLetter]]:
+    """From there to the end of the partition, or to the offset `last`."""
     low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
     start.offset = max(start.offset, low)
-    end = high if last is None else min(high, last + 1)
-    if start.offset >= end:
+    if start.offset >= high:
         return
     consumer.assign([start])
-    while True:
-        message = consumer.poll(_TIMEOUT)
-        if message is None:
+    while message := consumer.poll(_TIMEOUT):
+        if message.error() is not None:  # the end of the partition
             return
-        if message.error() is None and message.timestamp()[0] != TIMESTAMP_NOT_AVAILABLE:
-            try:
-                yield (message.partition(), message.offset()), decode(DeadLetter, message.value() or b"")
-            except UndecodableError:
-                typer.echo(f"{start.topic}:{message.partition()}:{message.offset()} is no dead letter", err=True)
-        if message.offset() + 1 >= end:
+        where = (message.partition() or 0, message.offset() or 0)
+        if last is not None and where[1] > last:
             return
+        try:
+            yield where, decode(DeadLetter, message.value() or b"")
+        except UndecodableError:
+            typer.echo(f"{start.topic}:{where[0]}:{where[1]} is no dead letter", err=True)
 
 
 def _hex(data: bytes | None) -> str | None:

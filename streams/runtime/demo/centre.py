@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +18,7 @@ from streams.runtime.clock import Clock
 from streams.runtime.config import Settings
 from streams.runtime.errors import Fatal
 
-_TOML = """\
-# Made by `trunkline demo`; made anew each time.
+_TOML = r"""# Made by `trunkline demo`; made anew each time.
 tenant = "demo"
 data_dir = {data}
 
@@ -38,14 +36,13 @@ username = "trunkline"
 secret_file = "ami-secret"
 
 [pbx.main.numbers]
-country = "{country}"
-extensions = '{extensions}'
-dids = {dids}
+country = "FR"
+extensions = '[1-9]\d{{3}}'
 
 [crm.crm]
 connector = "sandbox"
 port = 0
-country = "{country}"
+country = "FR"
 """
 _MARK = "made-by-trunkline-demo"
 _IMPORT = 500
@@ -86,23 +83,9 @@ def prepare(folder: Path, *, calls: int, rate: float, seed: int) -> Centre:
     secret = folder / "ami-secret"
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_hex(16), encoding="ascii")
-    facts = house(centre)
-    text = _TOML.format(
-        data=_quoted(str(centre.folder / "data")),
-        port=centre.ami_port,
-        country=facts["country"],
-        extensions=facts["extensions"],
-        dids=orjson.dumps(facts["dids"]).decode(),
-    )
+    text = _TOML.format(data=_quoted(str(centre.folder / "data")), port=centre.ami_port)
     centre.config.write_text(text, encoding="utf-8")
     return centre
-
-
-def house(centre: Centre) -> dict[str, Any]:
-    """The number plan of the simulated house, as its operator would know it."""
-    command = [sys.executable, "-m", "streams.runtime.cli", "simulate", "number-plan", f"--seed={centre.seed}"]
-    plan: dict[str, Any] = orjson.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603
-    return plan
 
 
 @contextmanager
