@@ -1,0 +1,110 @@
+"""A channel's snapshot inside an AMI event, and what its names tell.
+
+Every event names its channels by the same block of fields, with a prefix where there are several (`DestUniqueid`).
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from producers.adapter import Context
+from producers.numbers import UNKNOWN
+
+Fields = Mapping[str, str]
+Facts = dict[str, Any]
+"""Fields of one CallEvent by name, without those that every event of a frame shares."""
+
+
+Site = Context[Any]
+
+_ESCAPED = re.compile(r"\\(.)")
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def unescape(text: str) -> str:
+    r"""Undo ast_escape_c, which AMI puts names through: O\'Brien is O'Brien."""
+    return _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), text) if "\\" in text else text
+
+
+def known(value: str) -> str:
+    """The value, or "" when Asterisk says that it has none."""
+    return "" if value in UNKNOWN else value
+
+
+@lru_cache(maxsize=16384)
+def device(name: str) -> str:
+    """The device behind a channel or interface: PJSIP/1001-0000002a, Local/1001@agents/n and Agent/1001 give 1001."""
+    tech, slash, rest = name.partition("/")
+    if not slash:
+        return tech
+    rest = rest.partition("@")[0]
+    stem, dash, serial = rest.rpartition("-")
+    return stem if dash and len(serial.partition(";")[0]) == 8 else rest.partition("/")[0]  # noqa: PLR2004 - %08x
+
+
+def extension(site: Site, channel: str) -> str:
+    """The extension whose telephone this channel is, or ""."""
+    name = device(channel) if len(channel) <= 100 and not channel.startswith("Local/") else ""  # noqa: PLR2004
+    return name if site.numbers.is_extension(name) else ""
+
+
+def scoped(site: Site, native: str) -> str:
+    """`pbx:native`, or "" when there is no native id."""
+    return f"{site.pbx}:{native}" if native and native != "<unknown>" else ""
+
+
+def leg_of(site: Site, fields: Fields, prefix: str = "") -> Facts:
+    """Ids, parties and customer as this snapshot knows them; {} when the event has no such block.
+
+    A telephone's own caller id is the house's (or the trunk number it shows outside), so the customer is only looked
+    for on the other side of it; a trunk's caller id is the customer's.
+    """
+    get = fields.get
+    uniqueid = get(prefix + "uniqueid", "")
+    if not uniqueid or uniqueid == "<unknown>":
+        return {}
+    channel = get(prefix + "channel", "")
+    number = known(get(prefix + "calleridnum", ""))
+    other = known(get(prefix + "connectedlinenum", ""))
+    numbers = site.numbers
+    agent = extension(site, channel)
+    hidden = numbers.is_hidden(number)
+    return {
+        "leg_id": f"{site.pbx}:{uniqueid}",
+        "call_id": f"{site.pbx}:{get(prefix + 'linkedid') or uniqueid}",
+        "channel": channel,
+        "agent": agent,
+        "caller_raw": number,
+        "caller_e164": numbers.e164(number),
+        "caller_name": unescape(known(get(prefix + "calleridname", ""))),
+        "callee_raw": other,
+        "callee_e164": numbers.e164(other),
+        "callee_name": unescape(known(get(prefix + "connectedlinename", ""))),
+        "customer_number": numbers.customer(other) if agent else numbers.customer(number, other),
+        "data": {"hidden": "1"} if hidden else {},
+    }
+
+
+def with_peer(site: Site, leg: Facts, fields: Fields, prefix: str) -> Facts:
+    """A leg's facts, with those of the other leg that the event names."""
+    peer = leg_of(site, fields, prefix)
+    if not peer:
+        return leg
+    if not leg:
+        leg = {"call_id": peer["call_id"], "data": {}}
+    leg["peer_leg_id"] = peer["leg_id"]
+    leg["peer_call_id"] = peer["call_id"]
+    if not leg.get("callee_raw"):
+        leg |= {
+            "callee_raw": peer["caller_raw"],
+            "callee_e164": peer["caller_e164"],
+            "callee_name": peer["caller_name"],
+        }
+    leg["customer_number"] = leg.get("customer_number") or peer["customer_number"]
+    return leg
+
+
+def number(text: str, most: int = 2**31 - 1) -> int | None:
+    """A whole number as Asterisk writes it, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most else None  # noqa: PLR2004

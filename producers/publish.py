@@ -1,0 +1,247 @@
+"""Records to Kafka in order: straight when the broker answers, over the disk spool when it does not.
+
+A record leaves memory when the broker has acknowledged it or when it is durable in the spool. While the spool holds
+anything that is not under way, new records go behind it, so the order of sending is kept across both roads.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from producers.spool import Spool
+from streams.runtime.clock import Clock
+from streams.runtime.config import Kafka
+
+PATIENCE = 2.0
+"""Seconds without any acknowledgement after which the broker counts as away."""
+WINDOW = 20_000
+"""Most records under way at once."""
+RENEWAL = 1.0
+"""Least seconds between two producers, when one has failed."""
+FLUSH = 8.0
+"""Seconds that a clean stop waits for the broker before it leaves the rest in the spool."""
+
+log = structlog.get_logger()
+
+
+class Sender(Protocol):
+    """What is used of confluent_kafka.Producer."""
+
+    def produce(self, topic: str, *, key: bytes, value: bytes, on_delivery: Callable[[Any, Any], None]) -> None: ...
+    def poll(self, timeout: float) -> int: ...
+    def purge(self, *, in_queue: bool = True, in_flight: bool = True) -> None: ...
+
+
+@dataclass(slots=True)
+class _Record:
+    topic: str
+    key: bytes
+    value: bytes
+    done: bool = False
+
+
+def connect(kafka: Kafka) -> Producer:
+    """A producer that loses, doubles and reorders nothing on the way, and never gives up by itself."""
+    options: dict[str, Any] = {
+        "bootstrap.servers": kafka.bootstrap,
+        "security.protocol": kafka.security_protocol,
+        "acks": "all",
+        "enable.idempotence": True,
+        "message.timeout.ms": 0,
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "partitioner": "murmur2_random",  # as the Java clients choose, so that a key has one partition for everybody
+        "queue.buffering.max.messages": 10 * WINDOW,
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 3,
+        "error_cb": _trouble,
+    }
+    if kafka.ca_file:
+        options["ssl.ca.location"] = kafka.ca_file
+    if kafka.sasl_mechanism:
+        options |= {
+            "sasl.mechanism": kafka.sasl_mechanism,
+            "sasl.username": kafka.sasl_username,
+            "sasl.password": kafka.sasl_password.get_secret_value(),
+        }
+    return Producer(options)
+
+
+def _trouble(error: KafkaError) -> None:
+    log.debug("broker trouble", code=error.name())
+
+
+class Publisher:
+    """Used by one thread, which calls `turn` at least every 100 ms."""
+
+    def __init__(self, open_sender: Callable[[], Sender], spool: Spool, clock: Clock, *, window: int = WINDOW) -> None:
+        self._open = open_sender
+        self._sender = open_sender()
+        self._generation = 0
+        self._spool = spool
+        self._clock = clock
+        self._window = window
+        self._under_way: deque[_Record] = deque()
+        self._stored = 0
+        """How many of those under way, the oldest, are in the spool too."""
+        self._appended = 0
+        """Records in the spool since the last sync."""
+        self._finished = 0
+        """Records of the spool acknowledged since the last turn."""
+        self._away = False
+        self._failed = False
+        self._progress = self._renewed = clock.monotonic()
+        self.sent = 0
+        """Records accepted so far."""
+        self.acknowledged = 0
+        """Records that the broker has, of this process."""
+
+    @property
+    def durable(self) -> int:
+        """How many of the records accepted, the oldest, are with the broker or safe on disk."""
+        return self.sent - (len(self._under_way) - self._stored) - self._appended
+
+    @property
+    def away(self) -> bool:
+        """The broker does not answer; records go to the spool."""
+        return self._away
+
+    def send(self, topic: str, key: bytes, value: bytes) -> bool:
+        """Take one record. False: the spool is full, and the record was not taken."""
+        if not (self._away or self._spool.waiting):
+            record = _Record(topic, key, value)
+            if len(self._under_way) < self._window and self._produce(record):
+                self._under_way.append(record)
+                self.sent += 1
+                return True
+            self._step_aside("the broker is slow")
+        if self._stored < len(self._under_way):
+            self._store()
+        if self._stored < len(self._under_way) or not self._spool.append(_pack(topic, key, value)):
+            return False
+        self.sent += 1
+        self._appended += 1
+        return True
+
+    def turn(self) -> None:
+        """Take in acknowledgements, make the spool durable, move it on, and notice that the broker is away."""
+        before = self.acknowledged
+        self._sender.poll(0)
+        self._spool.done(self._finished)
+        self._finished = 0
+        now = self._clock.monotonic()
+        if self.acknowledged != before or not self._under_way:
+            self._progress = now
+            self._away = self._away and bool(self._under_way) and self.acknowledged == before
+        if self._failed:
+            self._renew(now)
+        elif now - self._progress > PATIENCE and not self._away:
+            self._step_aside("the broker does not answer")
+        self._sync()
+        if not self._away and self._spool.waiting:
+            self._drain()
+
+    def close(self) -> None:
+        """Wait for the broker a while; what is left then stays in the spool for the next process."""
+        until = self._clock.monotonic() + FLUSH
+        while (self._under_way or self._spool.waiting) and not self._away and self._clock.monotonic() < until:
+            self.turn()
+            self._sender.poll(0.05)
+        self._spool.done(self._finished)
+        self._store()
+        self._sync()
+        self._spool.close()
+        left = len(self._under_way)
+        if left or self._spool.size:
+            log.warning("stopped before the broker had everything; the spool keeps it", records=left)
+
+    def _produce(self, record: _Record) -> bool:
+        try:
+            self._sender.produce(
+                record.topic,
+                key=record.key,
+                value=record.value,
+                on_delivery=partial(self._delivered, self._generation, record),
+            )
+        except BufferError:
+            return False
+        except KafkaException as e:
+            log.warning("the broker's client refuses a record; it stays in line", code=e.args[0].name())
+            self._failed = True
+        return True
+
+    def _delivered(self, generation: int, record: _Record, error: KafkaError | None, _message: object) -> None:
+        if generation != self._generation:
+            return
+        if error is not None:
+            if not self._failed:
+                log.error("the broker refuses a record; it stays in line", code=error.name(), topic=record.topic)
+            self._failed = True
+            return
+        record.done = True
+        while self._under_way and self._under_way[0].done:
+            self._under_way.popleft()
+            self.acknowledged += 1
+            if self._stored:
+                self._stored -= 1
+                self._finished += 1
+
+    def _step_aside(self, reason: str) -> None:
+        if not self._away:
+            log.warning("events go to the disk spool", reason=reason, under_way=len(self._under_way))
+        self._away = True
+        self._store()
+
+    def _store(self) -> None:
+        """Keep what is under way in the spool as well: from here on a crash loses nothing of it."""
+        for record in list(self._under_way)[self._stored :]:
+            if not self._spool.append(_pack(record.topic, record.key, record.value), taken=True):
+                return  # it stays in memory and under way
+            self._stored += 1
+        self._spool.sync()
+
+    def _sync(self) -> None:
+        if self._appended:
+            self._spool.sync()
+            self._appended = 0
+
+    def _drain(self) -> None:
+        for packed in self._spool.take(self._window - len(self._under_way)):
+            record = _unpack(packed)
+            self._under_way.append(record)
+            self._stored += 1
+            self._failed |= not self._produce(record)
+
+    def _renew(self, now: float) -> None:
+        """A producer that failed for good is replaced; what was under way is sent again, in order.
+
+        The broker may have some of it already: the same event has the same id, and the stream drops the second.
+        """
+        self._step_aside("the broker refused a record")
+        if now - self._renewed < RENEWAL:
+            return
+        self._failed = False
+        self._renewed = now
+        self._generation += 1
+        self._sender.purge()
+        self._sender = self._open()
+        for record in self._under_way:
+            record.done = False
+            self._failed |= not self._produce(record)
+        self._progress = now
+
+
+def _pack(topic: str, key: bytes, value: bytes) -> bytes:
+    name = topic.encode()
+    return len(name).to_bytes(1, "big") + name + len(key).to_bytes(2, "big") + key + value
+
+
+def _unpack(packed: bytes) -> _Record:
+    after = 1 + packed[0]
+    size = int.from_bytes(packed[after : after + 2], "big")
+    return _Record(packed[1:after].decode(), packed[after + 2 : after + 2 + size], packed[after + 2 + size :])
