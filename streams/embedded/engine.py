@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from streams.embedded.deduplication import forget_unfinished
 from streams.runtime.errors import Fatal
 
 _SYNTAX_ERROR, _UNKNOWN_SETTING, _UNKNOWN_EXCEPTION = 62, 115, 1002
@@ -78,6 +79,7 @@ class Engine:
         self._spool.mkdir(parents=True, exist_ok=True)
         for left in self._spool.iterdir():  # by a process that was killed
             left.unlink()
+        forget_unfinished(data_dir / "engine" / "store")
         # A lone word is no SELECT, as on a server.
         self._where = f"{data_dir / 'engine'}?implicit_select=0"
         self._first = _chdb.connect(self._where)  # the engine lives as long as one connection does

@@ -108,18 +108,19 @@ class _Interface:
         if call.unpack:
             body = io.BytesIO(self.engine.unpack(Path(body.name), call.unpack))
         text = call.query + body.read(MAX_STATEMENT)
-        if not text.strip() and call.method != "POST":
-            return PlainTextResponse("Ok.\n")
+        if not text.strip():
+            if call.method != "POST":
+                return PlainTextResponse("Ok.\n")
+            raise EngineError.of(_SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")
         query = parse(text)
         if query.touches_files:
             raise EngineError.of(_INTO_OUTFILE_NOT_ALLOWED, "INTO_OUTFILE_NOT_ALLOWED", "Files are not allowed here")
         rest = iter(lambda: body.read(_CHUNK), b"")
-        form = query.format or call.default_format
-        if query.data is not None and (query.format or len(text) > query.data):
+        form = query.format or call.default_format or "TabSeparated"
+        if query.data is not None:
             data = itertools.chain([text[query.data :]], rest)
-            answer = self.engine.insert(query.statement, form or "Values", data, call.scope)
+            answer = self.engine.insert(query.statement, form, data, call.scope)
         else:
-            form = form or "TabSeparated"
             answer = self.engine.query(text + b"".join(rest), form, call.scope)
         return self._success(answer, form, call)
 

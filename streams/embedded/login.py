@@ -27,26 +27,27 @@ class Login:
             # A page of any site can make a browser send requests to this machine's loopback.
             raise EngineError.of(_ACCESS_DENIED, "ACCESS_DENIED", "Requests from web pages are not carried out")
         user, password = _given(request)
-        same = hmac.compare_digest(user.encode(), self.user.encode())
-        if not (hmac.compare_digest(password.encode(), self.password.encode()) and same):
+        same = hmac.compare_digest(user, self.user.encode())
+        if not (hmac.compare_digest(password, self.password.encode()) and same):
             raise _refusal(password)
 
 
-def _given(request: Request) -> tuple[str, str]:
+def _given(request: Request) -> tuple[bytes, bytes]:
     header, address = request.headers, request.query_params
     if "x-clickhouse-user" in header or "x-clickhouse-key" in header:
-        return header.get("x-clickhouse-user", "default"), header.get("x-clickhouse-key", "")
+        user, password = header.get("x-clickhouse-user", "default"), header.get("x-clickhouse-key", "")
+        return user.encode("latin-1"), password.encode("latin-1")  # the bytes as they were sent
     if "authorization" in header:
         return _basic(header["authorization"])
-    return address.get("user", "default"), address.get("password", "")
+    return address.get("user", "default").encode(), address.get("password", "").encode()
 
 
-def _basic(authorization: str) -> tuple[str, str]:
+def _basic(authorization: str) -> tuple[bytes, bytes]:
     scheme, _, value = authorization.partition(" ")
     try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        user = password = scheme = ""
+        user, _, password = base64.b64decode(value, validate=True).partition(b":")
+    except binascii.Error:
+        scheme = ""
     if scheme.lower() != "basic":
         raise EngineError.of(
             _AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED", "Invalid authentication: Basic is expected"
@@ -54,7 +55,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     return user, password
 
 
-def _refusal(password: str) -> EngineError:
+def _refusal(password: bytes) -> EngineError:
     if not password:
         return EngineError.of(REQUIRED_PASSWORD, "REQUIRED_PASSWORD", "Authentication failed: a password is required")
     text = "Authentication failed: password is incorrect, or there is no user with such name"

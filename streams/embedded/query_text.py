@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     """
 )
 _NAME_FOLLOWS = (b"into", b"table", b".")
-_FILE_CLAUSES = ((b"into", b"outfile"), (b"from", b"infile"))
+_FILE_FOLLOWS = (b"outfile", b"infile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Query:
     format: str | None
     """The format that the text itself names."""
     data: int | None
-    """Where in the text the data begins; None where the statement takes none."""
+    """Where in the text the data of an INSERT begins; None where the statement takes none."""
     touches_files: bool
     """INTO OUTFILE or FROM INFILE, which only a local client may say."""
 
@@ -42,7 +42,7 @@ def parse(text: bytes) -> Query:
     form: bytes | None = None
     last, last_start = b"", 0
     for word, start, end in _top_level(text):
-        touches_files |= (last, word) in _FILE_CLAUSES
+        touches_files |= last in _FILE_FOLLOWS and word[:1] in {b"'", b"$"}
         if not last:
             insert = word == b"insert"
         elif last == b"format" and word[:1].isalpha():
@@ -58,8 +58,7 @@ def parse(text: bytes) -> Query:
         elif form and word != b";":
             form = None  # a column that is called format, not the clause at the end
         last, last_start = (b"name" if word == b"format" and last in _NAME_FOLLOWS else word), start
-    data = len(text) if insert else None
-    return Query(statement=text, format=form.decode() if form else None, data=data, touches_files=touches_files)
+    return Query(statement=text, format=form.decode() if form else None, data=None, touches_files=touches_files)
 
 
 def _top_level(text: bytes) -> Iterator[tuple[bytes, int, int]]:
