@@ -30,44 +30,37 @@ class Bench:
         self.secret = secrets.token_hex(8)
         users = {"TRUNKLINE_SECRET": self.secret, "DRIVER_SECRET": secrets.token_hex(8)}
         pbx, outside = str(free_port()), str(free_port())
-        self._pbx = Instance(
-            name="pbx",
-            folder=folder,
-            home=home / "pbx",
-            values=users
-            | {"AMI_PORT": str(free_port()), "SIP_PORT": pbx, "OUTSIDE_SIP_PORT": outside}
-            | {"RTP_START": "16000", "RTP_END": "16999"},
-        )
-        self._outside = Instance(
-            name="outside",
-            folder=folder,
-            home=home / "outside",
-            values=users
-            | {"AMI_PORT": str(free_port()), "SIP_PORT": outside, "PBX_SIP_PORT": pbx}
-            | {"RTP_START": "17000", "RTP_END": "17999"},
-        )
+        values = users | {"AMI_PORT": str(free_port()), "SIP_PORT": pbx, "OUTSIDE_SIP_PORT": outside}
+        self._pbx = Instance(name="pbx", folder=folder, home=home / "pbx", values=values)
+        values = users | {"AMI_PORT": str(free_port()), "SIP_PORT": outside, "PBX_SIP_PORT": pbx}
+        self._outside = Instance(name="outside", folder=folder, home=home / "outside", values=values)
         self.ami_port = self._pbx.ami_port
         log = home / "pbx" / "log"
         self.master_csv = log / "cdr-csv" / "Master.csv"
         self.cel_csv = log / "cel-custom" / "Master.csv"
         self.queue_log = log / "queue_log"
         self._plays = 0
+        self._sessions: list[Ami] = []
 
     def start(self) -> None:
         """Start both and open the driver's sessions."""
         self._outside.start()
-        self._caller = self._outside.session("driver")
-        self._start_pbx()
+        self._caller = self._drive(self._outside)
+        self._pbx.start()
+        self._driver = self._drive(self._pbx)
 
     def stop(self) -> None:
         """Stop both; nothing is left running."""
+        for session in self._sessions:
+            session.close()
         self._pbx.stop()
         self._outside.stop()
 
     def restart(self) -> None:
         """Restart the PBX (running or killed): a clean end of its calls, a new process on the same port."""
         self._pbx.stop()
-        self._start_pbx()
+        self._pbx.start()
+        self._driver = self._drive(self._pbx)
 
     def kill(self) -> None:
         """Kill the PBX like a power cut; `restart` brings it back."""
@@ -85,23 +78,24 @@ class Bench:
 
     def play_together(self, *scenarios: str) -> list[Truth]:
         """Play calls at the same time (their telephones must differ) and return their truths in the order asked."""
-        numbers = range(self._plays, self._plays + len(scenarios))
-        self._plays += len(scenarios)
         since = self._driver.position()
-        calls = [
-            Play(scenario=name, outside=self._caller, pbx=self._driver, number=number)
-            for name, number in zip(scenarios, numbers, strict=True)
-        ]
-        for call in calls:
-            call.start()
+        calls = [self.begin(scenario) for scenario in scenarios]
         for call in calls:
             call.wait()
         self._settle(since)
         return [call.truth() for call in calls]
 
-    def _start_pbx(self) -> None:
-        self._pbx.start()
-        self._driver = self._pbx.session("driver")
+    def begin(self, scenario: str) -> Play:
+        """Let the caller dial and return at once: for whoever does something to the PBX in mid-call."""
+        self._plays += 1
+        call = Play(scenario=scenario, outside=self._caller, pbx=self._driver, number=self._plays)
+        call.start()
+        return call
+
+    def _drive(self, instance: Instance) -> Ami:
+        session = instance.session("driver")
+        self._sessions.append(session)
+        return session
 
     def _settle(self, since: int) -> None:
         """Wait until the PBX has hung up what it opened and has said all: records come after the last hang-up."""
