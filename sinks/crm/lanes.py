@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -30,11 +31,20 @@ class Lanes:
         self._open: dict[int, dict[int, None]] = {}
         self._next: dict[int, int] = {}
         self._failure: BaseException | None = None
+        self._freed = asyncio.Event()
 
     @property
     def full(self) -> bool:
         """Whether enough is waiting that the source should pause."""
         return len(self._tasks) >= 4 * self._width
+
+    async def room(self, *, within: float) -> None:
+        """Wait until it is no longer full, but not longer than `within` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.full and not self._failure:
+                    self._freed.clear()
+                    await self._freed.wait()
 
     def put(self, record: Record) -> None:
         """Take a record in; returns at once."""
@@ -82,6 +92,7 @@ class Lanes:
 
     def _done(self, task: asyncio.Task[None], key: bytes, partition: int, offset: int) -> None:
         del self._tasks[task]
+        self._freed.set()
         if self._last.get(key) is task:
             del self._last[key]
         if task.cancelled():

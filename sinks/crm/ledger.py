@@ -65,7 +65,7 @@ class Ledger:
         rng: random.Random,
         lease: Callable[[], None],
     ) -> None:
-        """`lease` is called before every request, and raises when this process may no longer act."""
+        """`lease` is called before every request, and raises Retry when this process may no longer act."""
         self._crm, self._portal, self._log, self._config = crm, portal, log, config
         self._clock, self._rng, self._lease = clock, rng, lease
 
@@ -73,7 +73,7 @@ class Ledger:
         """Return the settled ledger record of the call, or None when it is nothing for the journal.
 
         Done means: the journal shows this revision and the ledger says so, or the CRM refused it and the ledger says
-        why. Raises Fatal. Waits as long as the CRM cannot be reached.
+        why. Raises Fatal, and what `lease` and the log raise. Waits as long as the CRM cannot be reached.
         """
         known = self._log.last(call.call_id)
         if known and (known.rev > call.rev or (known.rev == call.rev and known.state == "CONFIRMED")):

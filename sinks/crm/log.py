@@ -5,17 +5,17 @@ So whoever owns a partition of `calls` owns the ledger of its calls, and reads i
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from schemas.codec import encode
 from schemas.events import Call, CrmWrite, DeadLetter
 from sinks.crm.memory import Memory
 from streams.clients.crm import PortalConfig
+from streams.runtime import kafka
 from streams.runtime.clock import Clock
-from streams.runtime.errors import Fatal
+from streams.runtime.config import Kafka
 
 _SKEW = 3_600_000_000
 """Microseconds that a PBX's clock may be behind or ahead of ours."""
@@ -27,17 +27,14 @@ _CHUNK = 5_000
 class LedgerLog:
     """Writes the ledger and remembers it. `recall` runs in the rebalance's thread, `append` in the event loop."""
 
-    def __init__(
-        self, connection: Mapping[str, Any], *, topic: str, dead: str, crm: str, config: PortalConfig, clock: Clock
-    ) -> None:
-        """`connection`: librdkafka's options that reach the cluster; `dead`: the topic for calls that were refused."""
-        self._connection, self._topic, self._dead, self._crm = connection, topic, dead, crm
+    def __init__(self, cluster: Kafka, *, topic: str, dead: str, crm: str, config: PortalConfig, clock: Clock) -> None:
+        """`topic` and `dead` (for calls that were refused): as the cluster knows them."""
+        self._cluster, self._topic, self._dead, self._crm = cluster, topic, dead, crm
         self._remember = round(config.remember_days * _DAY)
         self._clock = clock
         self._memory = Memory(config.remember_mb << 20)
         self._since: dict[int, int] = {}
-        reliable = {"acks": "all", "enable.idempotence": True, "linger.ms": 2, "compression.type": "lz4"}
-        self._producer = Producer({**connection, **reliable, "partitioner": "murmur2_random"})
+        self._producer = kafka.producer(cluster)
         self._closing = threading.Event()
         self._service = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._service.start()
@@ -48,14 +45,7 @@ class LedgerLog:
         Nobody else writes to it any more: the former owner has given it up, or has been put out of the group.
         """
         now = self._clock.now()
-        reader = Consumer(
-            {
-                **self._connection,
-                "group.id": f"{self._topic}-recall",  # never joined: partitions are assigned by hand
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
+        reader = kafka.reader(self._cluster)
         try:
             start, complete = self._start(reader, partition, now)
             self._memory.forget(partition, mark=0 if complete else now - self._remember)
@@ -87,7 +77,7 @@ class LedgerLog:
         return self._since.get(partition, 0)
 
     async def append(self, partition: int, write: CrmWrite) -> None:
-        """Return when the brokers have it; raises Fatal when they do not take it."""
+        """Return when the brokers have it; raises Retry or Fatal when they do not take it."""
         value = encode(write)
         await self._produce(self._topic, f"{write.crm}:{write.call_id}".encode(), value, partition)
         self._memory.put(partition, write.call_id, value)
@@ -111,7 +101,7 @@ class LedgerLog:
 
         self._producer.produce(topic, key=key, value=value, partition=partition, on_delivery=delivered)
         if error := await done:
-            raise Fatal(f"Kafka did not take a record of {topic} ({error.name()}): see to the brokers")
+            raise kafka.mapped(error, f"writing to {topic}")
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -134,7 +124,7 @@ class LedgerLog:
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - has no other name
                     return found
                 if error is not None:
-                    raise KafkaException(error)
+                    raise kafka.mapped(error, "reading the ledger back")
                 key, value = message.key() or b"", message.value()
                 if value is not None and key.startswith(prefix):
                     found = True

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import UndecodableError, decode
 from schemas.events import Call, DeadLetter
@@ -23,17 +23,16 @@ from sinks.crm.lanes import Lanes, Record
 from sinks.crm.ledger import Ledger
 from sinks.crm.log import LedgerLog
 from streams.clients.crm import PortalConfig
-from streams.runtime import metrics, plugins
+from streams.runtime import kafka, metrics, plugins
 from streams.runtime.clock import Clock
 from streams.runtime.config import Kafka, Settings, connector_config
-from streams.runtime.errors import Fatal
+from streams.runtime.errors import Retry
 
 log = structlog.get_logger()
 
-_SESSION = 6.0
-"""Seconds after which the group gives a silent worker's partitions away."""
-_LEASE = 4.0
-"""Seconds without a look at the group after which a worker may no longer act: well before the group gives up on it."""
+_LEASE = 0.7 * kafka.SESSION_TIMEOUT
+"""Seconds without a look at the group after which a worker may no longer act: before the group gives up on it."""
+_AGAIN = 1.0
 _CHUNK, _LOOK = 200, 0.2
 _COMMIT_EVERY = 1.0
 _DRAIN = 7.0
@@ -45,7 +44,12 @@ def run(name: str, settings: Settings, clock: Clock, stop: threading.Event) -> N
     section = settings.crm[name]
     connector: Connector[Any] = plugins.load("sinks.crm", section.connector, Connector)
     config = connector_config(connector.config, section, f"crm.{name}")
-    asyncio.run(_keep(name, connector, config, settings.kafka, clock=clock, stop=stop))
+    while not stop.is_set():
+        try:
+            asyncio.run(_keep(name, connector, config, settings.kafka, clock=clock, stop=stop))
+        except Retry as e:
+            log.warning("crm.session_again", crm=name, reason=str(e))
+            clock.sleep(_AGAIN if e.after is None else e.after, stop)
 
 
 async def _keep(
@@ -53,7 +57,7 @@ async def _keep(
 ) -> None:
     writes, calls = manifest().topics["crm-writes"], manifest().topics["calls"]
     ledger_log = LedgerLog(
-        _connection(cluster),
+        cluster,
         topic=cluster.name(writes.name),
         dead=cluster.name(calls.dead),
         crm=name,
@@ -63,30 +67,13 @@ async def _keep(
     try:
         async with connector.open(config, clock) as portal:
             journal = Journal(name, portal, ledger_log, config, clock)
-            await journal.serve(_consumer(name, cluster), cluster.name(calls.name), stop)
+            # Its id is its worker slot: after a crash the next one in it takes over at once.
+            slot = f"crm-{name}-{os.environ.get('TRUNKLINE_WORKER', '0')}"
+            consumer = kafka.member(cluster, cluster.name(f"trunkline-crm-{name}"), slot)
+            kafka.partitions(consumer, cluster.name(calls.name))
+            await journal.serve(consumer, cluster.name(calls.name), stop)
     finally:
         ledger_log.close()
-
-
-def _connection(cluster: Kafka) -> dict[str, Any]:
-    return {"bootstrap.servers": cluster.bootstrap, "log_level": 3}
-
-
-def _consumer(name: str, cluster: Kafka) -> Consumer:
-    """A member of the CRM's group. Its id is its worker slot: after a crash the next one takes over at once."""
-    return Consumer(
-        {
-            **_connection(cluster),
-            "group.id": cluster.name(f"trunkline-crm-{name}"),
-            "group.instance.id": f"crm-{name}-{os.environ.get('TRUNKLINE_WORKER', '0')}",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": round(_SESSION * 1000),
-            "heartbeat.interval.ms": 1000,
-        }
-    )
 
 
 class Journal:
@@ -111,6 +98,7 @@ class Journal:
                 self._lease()
                 self._looked = self._clock.monotonic()
                 self._take(messages)
+                await self._lanes.room(within=_LOOK * 5)
                 self._lanes.check()
                 paused = self._throttle(paused=paused)
                 if self._looked - committed_at >= _COMMIT_EVERY:
@@ -125,18 +113,21 @@ class Journal:
 
     def _look(self) -> list[Message]:
         """What there is, at once; `consume` alone would wait for a whole chunk."""
-        first = self._consumer.poll(_LOOK)
-        return [first, *self._consumer.consume(_CHUNK, 0)] if first else []
+        try:
+            first = self._consumer.poll(_LOOK)
+            return [first, *self._consumer.consume(_CHUNK, 0)] if first else []
+        except KafkaException as e:  # also out of the callbacks below
+            raise kafka.mapped(e, "reading calls") from e
 
     def _take(self, messages: Collection[Message]) -> None:
         for m in messages:
             if error := m.error():
-                raise _verdict(error)
+                raise kafka.mapped(error, "reading calls")
             record = Record(partition=m.partition() or 0, offset=m.offset() or 0, key=m.key() or b"", value=m.value())
             self._lanes.put(record)
 
     def _throttle(self, *, paused: bool) -> bool:
-        """Stop reading, but not looking, while enough waits; the group must hear of us all the same."""
+        """Stop reading, but not looking, while nothing moves; a pause is dear, for it drops what was fetched already."""
         if self._lanes.full:
             self._consumer.pause(self._consumer.assignment())
         elif paused:
@@ -154,7 +145,7 @@ class Journal:
             return
         settled = await self._ledgers[record.partition].write(call)
         if settled and settled.state == "REFUSED":
-            log.warning("the CRM refused a call", crm=self._name, call=call.call_id, reason=settled.reason)
+            log.warning("crm.call_refused", crm=self._name, call=call.call_id, reason=settled.reason)
             await self._bury(record, settled.reason)
 
     async def _bury(self, record: Record, reason: str) -> None:
@@ -182,7 +173,9 @@ class Journal:
                 offsets=[TopicPartition(self._topic, p, o) for p, o in settled.items()], asynchronous=False
             )
         except KafkaException as e:
-            log.warning("offsets were not committed; they will be", crm=self._name, error=e.args[0].name())
+            log.warning(
+                "offsets were not committed; they will be", crm=self._name, reason=str(kafka.mapped(e, "committing"))
+            )
         else:
             self._committed |= settled
 
@@ -198,7 +191,7 @@ class Journal:
                 rng=random.Random(),  # noqa: S311 - jitter of retries
                 lease=self._lease,
             )
-        log.info("journaling", crm=self._name, partitions=sorted(self._ledgers))
+        log.info("crm.partitions", crm=self._name, partitions=sorted(self._ledgers))
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._give_up(partitions, within=_DRAIN / 2)
@@ -227,12 +220,6 @@ class Journal:
         self._looked = self._clock.monotonic()
 
     def _lease(self) -> None:
-        """Raise Fatal if this process was stopped or starved for so long that others may have taken over."""
+        """Raise Retry if this process was stopped or starved for so long that others may have taken over."""
         if self._clock.monotonic() - self._looked > _LEASE:
-            raise Fatal("this process did not run for a while, and others may do its work now; it must start again")
-
-
-def _verdict(error: KafkaError) -> Exception:
-    if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}:  # noqa: SLF001 - no other name
-        return Fatal("the topics are not there: run `trunkline topics apply`")
-    return Fatal(f"Kafka: {error.name()}") if error.fatal() else KafkaException(error)
+            raise Retry("this process did not run for a while, and others may do its work now", after=0)

@@ -14,7 +14,7 @@ from sinks.crm.journal import entry
 from sinks.crm.ledger import Ledger
 from streams.clients.crm import PortalConfig, Unknown
 from streams.runtime.clock import ManualClock
-from streams.runtime.errors import Fatal, Reject, Retry
+from streams.runtime.errors import Reject, Retry
 from tests.sinks.crm.calls import ENDED, absorbed, call, recorded
 from tests.sinks.crm.fakes import Crash, FakeLog, FakePortal, World
 
@@ -294,10 +294,10 @@ def test_without_the_lease_nothing_is_sent() -> None:
     desk = Desk()
 
     def gone() -> None:
-        raise Fatal("stopped for too long")
+        raise Retry("stopped for too long")
 
     desk.start(lease=gone)
-    with pytest.raises(Fatal):
+    with pytest.raises(Retry):
         desk.write(call())
     assert desk.world.entries == {}
 
