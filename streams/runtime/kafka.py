@@ -16,16 +16,13 @@ from confluent_kafka.admin import AdminClient
 
 from streams.runtime.config import Kafka
 from streams.runtime.errors import Fatal, Retry
+from streams.runtime.session import RECORD_LIMIT
 
 TIMEOUT = 10.0
 SESSION_TIMEOUT = 6.0
 """Seconds after which the group gives the partitions of a silent worker to others."""
 TRANSACTION_TIMEOUT = 10.0
 """Seconds after which the broker aborts the transaction of a worker that is gone; until then readers wait."""
-RECORD_LIMIT = 1_040_000
-"""Most bytes of a record that a stream writes: under the broker's 1 MiB, over a producer's 1,000,000, so that an input
-of the largest size still fits with what is added to it."""
-
 log = structlog.get_logger()
 
 _A_PERSON_IS_NEEDED = {
@@ -163,7 +160,7 @@ def _common(kafka: Kafka) -> dict[str, Any]:
         "bootstrap.servers": kafka.bootstrap or f"127.0.0.1:{kafka.port}",
         "security.protocol": kafka.security_protocol,
         "reconnect.backoff.max.ms": 1000,
-        "log_level": 3,
+        "log_level": 2,  # what is wrong is told to `error_cb`
         "error_cb": _trouble,
     }
     if kafka.ca_file:
