@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -46,6 +46,7 @@ class Course:
     tls: ssl.SSLContext | None
     ready_file: Path | None
     leave: bool
+    wait: bool
     flood: int
     crash_after: float | None
     restart_after: float | None
@@ -65,6 +66,7 @@ def asterisk(
     seed: Annotated[int, typer.Option(help="The same seed plays the same calls.")] = 1,
     calls: Annotated[int | None, typer.Option(help="Stop making calls after that many; without it, never.")] = None,
     leave: Annotated[bool, typer.Option("--exit", help="Leave when the last call is over.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Make the first call once a client has logged in.")] = False,
     rate: Annotated[float, typer.Option(help="Calls a second that arrive, on average.")] = 0.5,
     speed: Annotated[float, typer.Option(help="Everything within a call goes that many times faster.")] = 1.0,
     talk_mean: Annotated[float, typer.Option(help="Mean talk in seconds, before --speed.")] = 30.0,
@@ -103,7 +105,8 @@ def asterisk(
         customers = directory(seed, contacts)
         settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=talk_mean, **_mix(mix))
         centre = Centre(settings, staff(agents=agents, queues=queues, trunks=trunks, dids=dids), customers)
-    except ValueError as e:
+        local = ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError) as e:
         raise typer.BadParameter(str(e)) from e
     if rate * talk_mean / speed > agents / 2:
         typer.echo("more calls than so many agents can take: many will be busy or abandoned", err=True)
@@ -116,7 +119,7 @@ def asterisk(
             opening=(clock.now() // MICRO + 1 - span) * MICRO,
             seed=seed,
             wire=Wire(system_name=system_name, timestamps=timestamps),
-            zone=ZoneInfo(zone),
+            zone=local,
             record=_append(files, cdr_file),
         )
         player = Player(centre, exchange, _append(files, truth), calls)
@@ -129,6 +132,7 @@ def asterisk(
             tls=_tls(tls_cert, tls_key),
             ready_file=ready_file,
             leave=leave,
+            wait=wait,
             flood=flood,
             crash_after=crash_after,
             restart_after=restart_after,
@@ -156,6 +160,8 @@ async def _serve(server: Server, course: Course) -> None:
 async def _play(server: Server, course: Course, chunks: list[bytes], port: int) -> None:
     if chunks:
         await server.flood(chunks)
+    if course.wait:
+        await server.hold()
     if course.crash_after is not None:
         await server.play(until=course.crash_after)
         await server.crash()

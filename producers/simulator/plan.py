@@ -64,6 +64,8 @@ class Centre:
     """
 
     def __init__(self, settings: Settings, staff: Staff, customers: Sequence[Customer]) -> None:
+        if min(settings.rate, settings.speed, settings.talk_mean) <= 0:
+            raise ValueError("rate, speed and the mean talk are all more than 0")
         unknown = set(settings.mix) - set(KINDS)
         if unknown:
             raise ValueError(f"no such kind of call: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")

@@ -53,18 +53,19 @@ class Script:
 
         `put` changes the first subject. Returns the event's time.
         """
-        self.now += self.rng.randint(60, 400)
+        at = self.now
         named = tuple((name.replace("_", "-"), value) for name, value in fields.items())
         self.steps.append(
             Step(
-                at=self.now,
+                at=at,
                 event=event,
                 subjects=subjects,
                 fields=(*(told or {}).items(), *named),
                 put=tuple((subjects[0], name, value) for name, value in (put or {}).items()),
             )
         )
-        return self.now
+        self.now += self.rng.randint(60, 400)
+        return at
 
     def set(self, leg: str, **values: Value) -> None:
         """Change a leg without an event of its own: the next one that names it shows the new values."""

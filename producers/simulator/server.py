@@ -33,14 +33,15 @@ class Server:
     ) -> None:
         self.player = player
         self.sent = 0
-        """Frames that were given to the clients, whether there were any or not."""
+        """Frames for clients (the dialplan's not counted), whether there were any clients or not."""
         self.latest = 0
         """The longest that the playing ever was behind its plan, in µs."""
         self._gate = gate
         self._clock = clock
         self._faults = faults or Faults()
         self._rng = random.Random(f"challenges {seed}")  # noqa: S311 - play, not secrecy
-        self._sessions: set[Session] = set()
+        self.clients: set[Session] = set()
+        """Connections that are open, logged in or not."""
         self._server: asyncio.Server | None = None
         self._wake = asyncio.Event()
 
@@ -67,12 +68,20 @@ class Server:
             self._send(self.player.advance(self.now, BATCH))
             await self._pause(end)
 
+    async def hold(self) -> None:
+        """Open the centre only now that a client has logged in: it sees every call from its beginning."""
+        await self._entered()
+        self.player.exchange.opening = self._clock.now() // MICRO * MICRO
+
+    async def _entered(self) -> None:
+        while not any(session.entered for session in self.clients):
+            await self._clock.pause(TICK_S)
+
     async def flood(self, chunks: Sequence[bytes]) -> None:
         """Once a client has logged in, send the chunks as fast as the clients take them; masks do not narrow them."""
-        while not any(session.entered for session in self._sessions):
-            await self._clock.pause(TICK_S)
+        await self._entered()
         for chunk in chunks:
-            for session in [each for each in self._sessions if each.entered]:
+            for session in [each for each in self.clients if each.entered]:
                 session.write(chunk)
                 await session.room()
 
@@ -82,8 +91,9 @@ class Server:
         parts: list[bytes] = []
         while self.player.due is not None:
             frames = self.player.advance(1 << 62, BATCH)
-            self.sent += len(frames)
-            parts += [frame.wire for frame in frames if frame.privilege != "dialplan"]
+            usual = [frame.wire for frame in frames if frame.privilege != "dialplan"]
+            self.sent += len(usual)
+            parts += usual
             if self.sent >= events:
                 self.player.stop()
             if sum(map(len, parts)) >= CHUNK:
@@ -98,7 +108,7 @@ class Server:
     async def crash(self) -> None:
         """The process dies: sockets break in mid-call and nobody answers."""
         self.player.crash(self.now)
-        for session in list(self._sessions):
+        for session in list(self.clients):
             session.abort()
         if self._server is not None:
             self._server.close()
@@ -108,12 +118,12 @@ class Server:
         """Hang up on every client, giving it a moment to read the rest, and stop listening."""
         if self._server is not None:
             self._server.close()
-        for session in list(self._sessions):
+        for session in list(self.clients):
             session.close()
         end = self._clock.monotonic() + FAREWELL_S
-        while self._sessions and self._clock.monotonic() < end:
+        while self.clients and self._clock.monotonic() < end:
             await self._clock.pause(TICK_S)
-        for session in list(self._sessions):
+        for session in list(self.clients):
             session.abort()
 
     async def _pause(self, end: int | None) -> None:
@@ -134,18 +144,19 @@ class Server:
             challenge=str(self._rng.randrange(10**8, 10**9)),
             act=self._act,
             booted=self._booted,
-            gone=self._sessions.discard,
+            gone=self.clients.discard,
         )
-        self._sessions.add(session)
+        self.clients.add(session)
         return session
 
     def _send(self, frames: Sequence[Frame]) -> None:
         told = self._faults.pass_on(frames, self.now)
         if not told:
             return
-        self.sent += len(told)
-        whole = b"".join([frame.wire for frame in told if frame.privilege != "dialplan"])
-        for session in list(self._sessions):
+        usual = [frame.wire for frame in told if frame.privilege != "dialplan"]
+        self.sent += len(usual)
+        whole = b"".join(usual)
+        for session in list(self.clients):
             session.deliver(told, whole)
 
     def _booted(self) -> bytes:

@@ -11,6 +11,7 @@ from producers.simulator.truth import Move, Truth
 
 DIRECT = 0.34
 """The part of transferred calls that came to the agent's own number, not through a queue."""
+EARLY = 0.5
 OPTIMISED_S = 0.45
 """How long a Local pair lives on after the transfer, before it is optimised away."""
 
@@ -223,21 +224,28 @@ def _taken(desk: Desk, target: Agent, rang: int) -> None:
 
 
 def _merge(desk: Desk, serving: Serving) -> int:
-    """The agent hangs up: the first half of the pair joins the customer. Both transferers are the same channel."""
-    script = desk.script
+    """The agent hangs up: the first half of the pair joins the customer. Both transferers are the same channel.
+
+    It is a race whether the agent's leg leaves before or after; when it does before, no target is named.
+    """
+    script, early = desk.script, desk.rng.random() < EARLY
     script.say("HangupRequest", "agent")
-    script.say("BridgeLeave", "b2", "agent")
+    if early:
+        script.say("BridgeLeave", "b2", "agent")
     script.say("BridgeMerge", "b1", "b2")
     script.say("BridgeLeave", "b2", "one")
     desk.begin_talk(script.say("BridgeEnter", "b1", "one"))
     script.say("MusicOnHoldStop", "customer")
     told: dict[str, Value] = {"Result": "Success", "IsExternal": "No", "DestType": "Bridge"}
     told["DestBridgeUniqueid"] = Ref("b1", "uniqueid")
-    at = script.say("AttendedTransfer", "agent", "b1", "agent", "b2", "customer", "", told=told)
+    target = "" if early else "one"
+    at = script.say("AttendedTransfer", "agent", "b1", "agent", "b2", "customer", target, told=told)
     desk.complete(serving, "transfer")
-    script.say("BridgeDestroy", "b2")
     script.set("customer", connected_number=Ref("target", "number"), connected_name=Ref("target", "name"))
     script.say("NewConnectedLine", "customer")
+    if not early:
+        script.say("BridgeLeave", "b2", "agent")
+    script.say("BridgeDestroy", "b2")
     return at
 
 

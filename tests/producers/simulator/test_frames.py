@@ -7,8 +7,6 @@ from producers.simulator.frames import LAYOUTS, Leg, Wire, leg_block
 from tests.producers.simulator.centre import build, fields, frames_of, head, play_all
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "pbx" / "asterisk_ami").glob("*/frames.txt"))
-PARTIAL = {"AgentComplete", "AttendedTransfer"}
-"""Events with blocks that are left out at times: recorded in one form, played in several."""
 
 
 def shapes(frames: list[bytes]) -> dict[str, set[tuple[str, ...]]]:
@@ -27,21 +25,25 @@ def recorded() -> dict[str, set[tuple[str, ...]]]:
 
 
 def test_every_event_has_the_fields_of_a_real_one_in_its_order() -> None:
-    """Whatever event was ever recorded from a real Asterisk is played with one of its recorded sequences of fields."""
+    """Whatever event was recorded from a real Asterisk is played with one of its recorded sequences of fields.
+
+    AgentComplete is also played without the ids of one or both sides; AttendedTransfer has a test of its own.
+    """
     real = recorded()
     played = shapes([frame.wire for frame in play_all(build(3, calls=300, rate=0.7, agents=30))])
     assert len(set(real) & set(played)) > 25
     for event in sorted(set(real) & set(played)):
-        if event in PARTIAL:
-            assert real[event] & played[event] or event == "AttendedTransfer", event
-        else:
+        if event == "AgentComplete":
+            assert real[event] & played[event]
+        elif event != "AttendedTransfer":
             assert played[event] <= real[event], (event, played[event] - real[event])
 
 
 def test_a_recorded_attended_transfer_is_played() -> None:
-    """The feature code's transfer has exactly the blocks of the recorded one."""
-    played = shapes([frame.wire for frame in play_all(build(1, calls=5, rate=0.2, mix={"feature_transfer": 1}))])
-    assert played["AttendedTransfer"] == recorded()["AttendedTransfer"]
+    """The feature code's transfer has the blocks of the recorded one; it is a race whether the target is among them."""
+    played = shapes([frame.wire for frame in play_all(build(1, calls=20, rate=0.2, mix={"feature_transfer": 1}))])
+    assert len(played["AttendedTransfer"]) == 2
+    assert recorded()["AttendedTransfer"] <= played["AttendedTransfer"]
 
 
 def test_every_played_event_is_laid_out() -> None:
