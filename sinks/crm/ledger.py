@@ -10,23 +10,20 @@ wrote them, and an entry that a person deleted is not made again. A call that tu
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from schemas.events import Call, CrmWrite
 from sinks.crm.connector import Entry, Portal
 from sinks.crm.journal import FIELDS, JOURNALED, entry, number_to_look_up
-from streams.clients.crm import Gone, PortalConfig, Unknown, UnknownContact
+from streams.clients.crm import Gone, Patience, PortalConfig, Unknown, UnknownContact
 from streams.runtime import metrics
 from streams.runtime.clock import Clock
-from streams.runtime.errors import Reject, Retry
+from streams.runtime.errors import Reject
 
-P = ParamSpec("P")
-T = TypeVar("T")
 _OPEN = frozenset({"INTENT", "UNKNOWN"})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 _READ_BACK_PAUSE = 0.5
 
 
@@ -66,8 +63,8 @@ class Ledger:
         lease: Callable[[], None],
     ) -> None:
         """`lease` is called before every request, and raises Retry when this process may no longer act."""
-        self._crm, self._portal, self._log, self._config = crm, portal, log, config
-        self._clock, self._rng, self._lease = clock, rng, lease
+        self._crm, self._portal, self._log, self._config, self._clock = crm, portal, log, config, clock
+        self._ask = Patience(crm, clock, rng, lease).ask
 
     async def write(self, call: Call) -> CrmWrite | None:
         """Return the settled ledger record of the call, or None when it is nothing for the journal.
@@ -113,7 +110,7 @@ class Ledger:
         """
         settled_at = since + round(self._config.settle_s * 1_000_000)
         while True:
-            found = await self._patiently(self._portal.confirm, doubt.call_id)
+            found = await self._ask(self._portal.confirm, doubt.call_id)
             if found:
                 await self._drop_doubles(found[1:], doubt)
                 ours = {k: v for k, v in doubt.pending.items() if found[0].fields.get(k) == v}
@@ -131,7 +128,7 @@ class Ledger:
             intent = replace(intent, state="INTENT", attempt=intent.attempt + 1, pending=fields, at=self._clock.now())
             await self._append(intent)
             try:
-                made = await self._patiently(self._portal.put_call, call.call_id, fields)
+                made = await self._ask(self._portal.put_call, call.call_id, fields)
             except UnknownContact:
                 fields = {**fields, "contact_id": ""}  # gone since the call: the number alone remains
                 continue
@@ -150,7 +147,7 @@ class Ledger:
         wanted = entry(call, self._crm)
         if known.state == "CONFIRMED" and not _differs(wanted, known.written):
             return known
-        found = await self._patiently(self._portal.confirm, call.call_id)
+        found = await self._ask(self._portal.confirm, call.call_id)
         there = next((e for e in found if e.external_id == known.external_id), None)
         if there is None:
             return await self._append(self._confirmed(known, known.external_id, {}, "deleted in the CRM", call))
@@ -162,12 +159,12 @@ class Ledger:
         intent = replace(known, state="INTENT", rev=call.rev, written=ours, pending=patch, at=self._clock.now())
         await self._append(intent)
         try:
-            await self._patiently(self._portal.patch_call, known.external_id, patch)
+            await self._ask(self._portal.patch_call, known.external_id, patch)
         except Gone:
             return await self._append(self._confirmed(intent, known.external_id, {}, "deleted in the CRM", call))
         except UnknownContact:
             patch.pop("contact_id", None)
-            await self._patiently(self._portal.patch_call, known.external_id, patch)
+            await self._ask(self._portal.patch_call, known.external_id, patch)
         return await self._append(self._confirmed(intent, known.external_id, {**ours, **patch}, "", call))
 
     async def _absorb(self, call: Call, known: CrmWrite | None) -> CrmWrite | None:
@@ -176,13 +173,13 @@ class Ledger:
         if settled is None:
             return known
         merged = f"merged into {call.merged_into}"
-        for there in await self._patiently(self._portal.confirm, call.call_id):
+        for there in await self._ask(self._portal.confirm, call.call_id):
             if all(_ours(k, there, settled, {}) for k in there.fields):
                 await self._drop(there)
             else:
                 mark = {k: merged for k in ("subject", "result") if _ours(k, there, settled, {k: merged})}
                 with suppress(Gone):
-                    await self._patiently(self._portal.patch_call, there.external_id, mark)
+                    await self._ask(self._portal.patch_call, there.external_id, mark)
         return await self._append(self._confirmed(settled, settled.external_id, {}, merged, call))
 
     async def _identified(self, call: Call) -> dict[str, str]:
@@ -191,12 +188,12 @@ class Ledger:
         if "contact_id" in fields:
             return fields
         number = number_to_look_up(call)
-        found = list(await self._patiently(self._portal.find_by_phone, number)) if number else []
+        found = list(await self._ask(self._portal.find_by_phone, number)) if number else []
         alone = len(found) == 1
         return fields | {"contact_id": found[0] if alone else "", "candidates": "" if alone else ", ".join(found)}
 
     async def _others(self, call_id: str, made: str) -> Sequence[Entry]:
-        found = await self._patiently(self._portal.confirm, call_id)
+        found = await self._ask(self._portal.confirm, call_id)
         return [e for e in found if e.external_id != made]
 
     async def _drop_doubles(self, doubles: Sequence[Entry], known: CrmWrite) -> None:
@@ -207,31 +204,7 @@ class Ledger:
 
     async def _drop(self, there: Entry) -> None:
         with suppress(Gone):
-            await self._patiently(self._portal.drop_call, there.external_id)
-
-    async def _patiently(self, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Ask until the CRM answers: `Retry` waits as long as it says, else twice as long each time, with jitter."""
-        pause = _FIRST_PAUSE
-        while True:
-            self._lease()
-            try:
-                answer = await ask(*args, **kwargs)
-            except Retry as e:
-                self._count("retry")
-                await self._clock.pause(e.after if e.after is not None else pause * self._rng.uniform(0.5, 1))
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            except Unknown:
-                self._count("unknown")
-                raise
-            except (Reject, Gone, UnknownContact):
-                self._count("refused")
-                raise
-            else:
-                self._count("ok")
-                return answer
-
-    def _count(self, verdict: str) -> None:
-        metrics.CRM_REQUESTS.labels(self._crm, verdict).inc()
+            await self._ask(self._portal.drop_call, there.external_id)
 
     def _record(self, call: Call, pending: Mapping[str, str], attempt: int = 0) -> CrmWrite:
         return CrmWrite(

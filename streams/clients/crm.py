@@ -1,10 +1,19 @@
 """What every CRM's client shares: the keys of `[crm.NAME]`, the rate limit of a portal, an outcome nobody knows."""
 
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import phonenumbers
 
+from streams.runtime import metrics
 from streams.runtime.clock import Clock
+from streams.runtime.errors import Reject, Retry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 
 DIRECTIONS = ("inbound", "outbound", "internal")
 
@@ -84,6 +93,38 @@ class TokenBucket:
         ahead = until - self._clock.monotonic()
         if ahead > 0:
             await self._clock.pause(ahead)
+
+
+class Patience:
+    """Asks a CRM until it answers. One for each CRM and process."""
+
+    def __init__(self, crm: str, clock: Clock, rng: random.Random, before: Callable[[], None] = lambda: None) -> None:
+        """`before` is called ahead of every request, and may raise to end it all."""
+        self._crm, self._clock, self._rng, self._before = crm, clock, rng, before
+
+    async def ask(self, verb: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The verb's answer. On `Retry` wait as long as it says, else twice as long each time, with jitter."""
+        pause = _FIRST_PAUSE
+        while True:
+            self._before()
+            try:
+                answer = await verb(*args, **kwargs)
+            except Retry as e:
+                self._count("retry")
+                await self._clock.pause(e.after if e.after is not None else pause * self._rng.uniform(0.5, 1))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except Unknown:
+                self._count("unknown")
+                raise
+            except (Reject, Gone, UnknownContact, Expired):
+                self._count("refused")
+                raise
+            else:
+                self._count("ok")
+                return answer
+
+    def _count(self, verdict: str) -> None:
+        metrics.CRM_REQUESTS.labels(self._crm, verdict).inc()
 
 
 def e164(raw: str, country: str) -> str:
