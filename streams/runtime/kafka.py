@@ -78,12 +78,12 @@ def transactional(kafka: Kafka, identity: str) -> Producer:
     )
 
 
-def member(kafka: Kafka, group: str, instance: str) -> Consumer:
+def member(kafka: Kafka, group: str, instance: str, **options: Any) -> Consumer:
     """A consumer of a group whose offsets are committed by transactions.
 
     It is a static member: a worker that is started again under the same `instance` gets its partitions back at once,
     where a stranger would wait for the session of the dead one to end. Its assignor is an eager one: partitions then
-    change hands only in callbacks, never behind the back of a transaction.
+    change hands only in callbacks, never behind the back of a transaction. `options` go over all that.
     """
     return Consumer(
         _common(kafka)
@@ -96,6 +96,7 @@ def member(kafka: Kafka, group: str, instance: str) -> Consumer:
             "heartbeat.interval.ms": 500,
             "auto.offset.reset": "earliest",
         }
+        | options
     )
 
 
@@ -127,11 +128,14 @@ def partitions(client: Consumer | AdminClient, topic: str) -> list[int]:
 
 def end_of(client: Consumer, topic: str) -> int:
     """How many places a topic has given out: at least its records, with markers of transactions among them."""
-    total = 0
-    for partition in partitions(client, topic):
-        _, end = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
-        total += end
-    return total
+    try:
+        ends = [
+            client.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
+            for partition in partitions(client, topic)
+        ]
+    except KafkaException as e:  # a topic that was just created has no leaders yet
+        raise mapped(e, f"looking for the end of {topic}") from e
+    return sum(end for _, end in ends)
 
 
 _WRITES: dict[str, Any] = {

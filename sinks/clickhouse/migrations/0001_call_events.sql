@@ -1,0 +1,52 @@
+CREATE TABLE IF NOT EXISTS call_events
+(
+    event_id FixedString(16) COMMENT 'Hash over tenant, PBX and the event\'s native identity; the same fact always has the same id. First field: sliced without decoding.',
+    customer_number String COMMENT 'The customer\'s number in E.164, or empty when hidden, internal or unknown.',
+    tenant String COMMENT 'Tenant that owns the record.',
+    pbx String COMMENT 'Name of the PBX instance, as configured.',
+    merge_key String COMMENT 'The unit inside which calls can merge; the key of the topic.',
+    type LowCardinality(String) COMMENT 'Event type, one of the published taxonomy; readers ignore types they do not know.',
+    ts DateTime64(6, 'UTC') COMMENT 'When it happened, by the PBX\'s clock.',
+    ts_precision String COMMENT 'How exact ts is: us, ms, s, minute, or arrival when the source gives no time.',
+    received_at DateTime64(6, 'UTC') COMMENT 'When the adapter received it, by the adapter\'s clock.',
+    seq Int64 COMMENT 'The adapter\'s rising number within one reading session.',
+    call_id String COMMENT 'Id of the call, namespaced by its PBX.',
+    leg_id String COMMENT 'Native id of the leg, namespaced by its PBX.',
+    peer_leg_id String COMMENT 'The other leg of the event, namespaced by its PBX, or empty.',
+    peer_call_id String COMMENT 'Native call id of the other leg, namespaced by its PBX, or empty.',
+    channel String COMMENT 'The PBX\'s name of the channel; names are reused after a restart and identify nothing.',
+    direction LowCardinality(String) COMMENT 'inbound, outbound, internal, or empty when not known.',
+    caller_raw String COMMENT 'Calling number as the PBX gave it.',
+    caller_e164 String COMMENT 'Calling number in E.164, or empty.',
+    caller_name String COMMENT 'Calling name as the PBX gave it.',
+    callee_raw String COMMENT 'Called number as the PBX gave it.',
+    callee_e164 String COMMENT 'Called number in E.164, or empty.',
+    callee_name String COMMENT 'Called name as the PBX gave it.',
+    did String COMMENT 'The own number that was dialled from outside.',
+    queue LowCardinality(String) COMMENT 'Name of the queue.',
+    agent LowCardinality(String) COMMENT 'The agent, as mapped from the PBX\'s interface.',
+    cause Nullable(Int32) COMMENT 'Q.850 hang-up cause, null when not given.',
+    by String COMMENT 'Who caused it: caller, callee, agent, system, or empty.',
+    synthetic Bool COMMENT 'True when inferred by a resync or made from a record.',
+    data Map(String, String) COMMENT 'What is particular to the type; keys are documented with the adapters.',
+    match String COMMENT 'matched, ambiguous, none, hidden or internal.',
+    crm String COMMENT 'Name of the CRM instance, as configured.',
+    contact_id String COMMENT 'The contact\'s id in that CRM, or empty.',
+    company_id String COMMENT 'The company\'s id in that CRM, or empty.',
+    contact_name String COMMENT 'The contact\'s name in the CRM.',
+    owner String COMMENT 'The CRM user who is responsible for the contact.',
+    priority Int32 COMMENT 'The contact\'s priority; higher goes first.',
+    segment String COMMENT 'The contact\'s segment in the CRM.',
+    candidates Array(String) COMMENT 'Contact ids that share the number when it is ambiguous.',
+    match_rule String COMMENT 'Which rule matched the number.',
+    _topic String COMMENT 'The topic that the record was read from.',
+    _partition Int32 COMMENT 'Partition of the record.',
+    _offset Int64 COMMENT 'Offset of the record: with the partition, its place in the log.',
+    CONSTRAINT record_is_whole CHECK _topic = 'call-events-enriched'
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(ts)
+ORDER BY (tenant, pbx, ts, event_id)
+SETTINGS non_replicated_deduplication_window = 10000, replicated_deduplication_window = 10000,
+         replicated_deduplication_window_seconds = 604800
+COMMENT 'Every fact from every PBX, as it happened.';

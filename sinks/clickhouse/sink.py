@@ -1,0 +1,71 @@
+"""The ClickHouse sink: every record of its topics as a row, exactly once, without decoding it."""
+
+import os
+import threading
+
+import structlog
+
+from sinks.clickhouse.consumer import consumer
+from sinks.clickhouse.dead_letters import KafkaDeadLetters
+from sinks.clickhouse.delivery import deliver
+from sinks.clickhouse.lane import Limits
+from sinks.clickhouse.migrate import migrate, migrations
+from sinks.clickhouse.reader import Reader
+from sinks.clickhouse.server import connect
+from sinks.clickhouse.tables import TABLES
+from sinks.clickhouse.writer import ClickHouseWriter
+from sinks.sink import Sink, Writer
+from streams.runtime import kafka
+from streams.runtime.clock import Clock
+from streams.runtime.config import Settings
+from streams.runtime.errors import Retry
+from streams.runtime.retry import Backoff
+
+log = structlog.get_logger()
+
+GROUP = "sink-clickhouse"
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+def open_writer(settings: Settings) -> ClickHouseWriter:
+    """A writer to the configured server, its tables as this version needs them."""
+    client = connect(settings.clickhouse)
+    for name in migrate(client, migrations()):
+        log.info("sink.migrated", file_name=name)
+    return ClickHouseWriter(client, {settings.kafka.name(table.topic): table for table in TABLES})
+
+
+sink = Sink(config=Settings, open=open_writer, max_batch=1_000_000)
+
+
+def run(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    """Run until `stop`, through every absence of the server or the brokers; raises Fatal when a person is needed."""
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            _session(settings, clock, stop)
+        except Retry as e:
+            log.warning("sink.again", reason=str(e))
+            clock.sleep(backoff.wait(e.after), until=stop)
+
+
+def _session(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    writer: Writer = sink.open(settings)
+    try:
+        dead = KafkaDeadLetters(kafka.producer(settings.kafka), clock)
+        Reader(
+            open_consumer=lambda on_commit: consumer(settings.kafka, GROUP, _slot(), on_commit),
+            topics=[settings.kafka.name(table.topic) for table in TABLES],
+            deliver=lambda batch: deliver(batch, writer, dead),
+            limits=Limits(
+                rows=settings.clickhouse.batch_rows, bytes=_MOST_BYTES, seconds=settings.clickhouse.batch_seconds
+            ),
+            clock=clock,
+        ).run(stop)
+    finally:
+        writer.close()
+
+
+def _slot() -> str:
+    """Who we are to the group: after a crash the next one in this slot has its partitions back at once."""
+    return f"{GROUP}-{os.environ.get('TRUNKLINE_WORKER', '0')}"
