@@ -5,11 +5,13 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from producers.adapter import Batch, Feed, Frame, Notice, Position, Reading
+from producers.tail import Tail
 from streams.runtime.errors import Fatal, Retry
 
 TURN = 0.05
@@ -131,3 +133,26 @@ def _wait(reading: Reading, seconds: float) -> Iterator[Batch]:
     until = reading.clock.monotonic() + seconds
     while reading.clock.monotonic() < until and not reading.clock.sleep(TURN, reading.stop):
         yield Batch()
+
+
+def follow(path: Path, *, from_start: bool = False, poll: float = 0.5) -> Feed:
+    """The lines of a file that grows, over its rotation by renaming or by copying and cutting (`tail -F`).
+
+    `from_start`: at the very first start, when there is no position yet, read what the file already holds.
+    """
+
+    def read(reading: Reading) -> Iterator[Batch]:
+        tail = Tail(path, reading, from_start=from_start)
+        quiet_until = 0.0
+        while not reading.stop.is_set():
+            batch = Batch()
+            if reading.clock.monotonic() >= quiet_until:
+                batch = tail.next()
+                if not batch.items:
+                    quiet_until = reading.clock.monotonic() + poll
+            yield batch
+            if not batch.items:
+                reading.clock.sleep(TURN, reading.stop)
+        tail.close()
+
+    return read

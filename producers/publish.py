@@ -111,6 +111,11 @@ class Publisher:
         """The broker does not answer; records go to the spool."""
         return self._away
 
+    @property
+    def roomy(self) -> bool:
+        """After a full spool: the broker answers again, and half of the spool is free."""
+        return not self._away and self._spool.size * 2 <= self._spool.limit
+
     def send(self, topic: str, key: bytes, value: bytes) -> bool:
         """Take one record. False: the spool is full, and the record was not taken."""
         if not (self._away or self._spool.waiting):

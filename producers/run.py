@@ -3,6 +3,7 @@
 A position is saved only once every record before it is with the broker or durable in the spool.
 """
 
+import os
 import random
 import threading
 from collections import deque
@@ -40,7 +41,7 @@ def run(name: str, settings: Settings, clock: Clock, stop: threading.Event) -> N
     if name in settings.pbx:
         section = settings.pbx[name]
         adapter: Adapter[Any] = plugins.load("producers.pbx", section.adapter, Adapter)
-        producer(name, section, adapter, settings, clock).run(stop)
+        source(name, section, adapter, settings, clock).run(stop)
     elif name in settings.crm:
         _contacts(settings.crm[name].connector).run(name, settings, clock, stop)
     else:
@@ -54,8 +55,8 @@ def _contacts(connector: str) -> Any:
     return import_module(f"producers.crm.{connector}")
 
 
-def producer(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings, clock: Clock) -> "Producer":
-    """The parts of one PBX's producer, put together."""
+def source(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings, clock: Clock) -> "Source":
+    """The parts that read one PBX, put together."""
     config = connector_config(adapter.config, section, f"pbx.{name}")
     numbers = NumberPlan(**section.numbers.model_dump())
     context = Context(tenant=settings.tenant, pbx=adapter.of(config) or name, numbers=numbers, config=config)
@@ -65,7 +66,7 @@ def producer(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings,
         metrics.SPOOL_TORN.labels(name).inc(spool.torn)
         log.warning("cut a half-written event off the spool", pbx=name, bytes=spool.torn)
     topic = manifest().topics["call-events"]
-    return Producer(
+    return Source(
         name=name,
         adapter=adapter,
         feed=adapter.feed(config),
@@ -93,12 +94,15 @@ class Positions:
 
     def save(self, position: Position) -> None:
         fresh = self._path.with_suffix(".new")
-        fresh.write_bytes(orjson.dumps(dict(position)))
+        with fresh.open("wb") as file:
+            file.write(orjson.dumps(dict(position)))
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(self._path)
 
 
-class Producer:
-    """The loop of one PBX."""
+class Source:
+    """The loop that reads one PBX."""
 
     def __init__(
         self,
@@ -157,7 +161,7 @@ class Producer:
             if batch.position is not None and not self._lost:
                 self._marks.append((self._publisher.sent, batch.position))
             self._turn()
-            if stop.is_set() or (self._lost and not self._publisher.away):
+            if stop.is_set() or (self._lost and self._publisher.roomy):
                 reading.stop.set()
 
     def _records(self, batch: Batch) -> Iterator[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ class Spool:
 
     def __init__(self, folder: Path, limit: int, segment: int = SEGMENT) -> None:
         self._folder = folder
-        self._limit = limit
+        self.limit = limit
         self._segment = segment
         self.torn = 0
         """Bytes of a half-written last record, cut off after a crash."""
@@ -60,7 +60,7 @@ class Spool:
 
         `taken`: it is under way already and only kept in case the process dies; then nothing may be waiting.
         """
-        if self.size + len(record) > self._limit or len(record) > LONGEST:
+        if self.size + len(record) > self.limit or len(record) > LONGEST:
             return False
         out, number = self._writer()
         out.write(_FRAME.pack(len(record), zlib.crc32(record)) + record)

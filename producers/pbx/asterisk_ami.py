@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from producers import feeds
 from producers.adapter import Adapter, Context, Feed, Frame, event_id
-from producers.pbx._asterisk import special, taxonomy
+from producers.pbx._asterisk import cdr, special, taxonomy
 from producers.pbx._asterisk.session import Session
 from schemas.events import CallEvent
 from streams.clients import ami
@@ -65,6 +65,9 @@ class Config:
     zone: str = ""
     """IANA zone of the PBX's clock, for the local times in Cdr events; empty: measured from each record."""
 
+    def __post_init__(self) -> None:
+        cdr.check(self.zone)
+
 
 def feed(config: Config) -> Feed:
     tls = feeds.tls(config.tls_ca, verify=config.tls_verify) if config.tls else None
@@ -75,7 +78,6 @@ _DROPPED = frozenset(
     b"varset rtcpsent rtcpreceived testevent agiexec asyncagi channelupdate peerstatus contactstatus extensionstatus"
     b" bridgecreate bridgedestroy confbridgetalking dtmfbegin successfulauth challengesent".split()
 )
-_TIMESTAMP_LENGTH = 24
 
 
 def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:
@@ -123,7 +125,7 @@ def _when(frame: Frame, stamp: str | None) -> tuple[int, str]:
         return frame.received_at, "arrival"
     seconds, dot, micros = at.partition(".")
     digits = seconds + micros
-    if not dot or len(micros) != 6 or not digits.isascii() or not digits.isdigit() or len(at) > _TIMESTAMP_LENGTH:  # noqa: PLR2004
+    if not dot or len(micros) != 6 or len(seconds) > 11 or not digits.isascii() or not digits.isdigit():  # noqa: PLR2004
         raise Reject(f"Timestamp is no time: {at[:40]!r}")
     return int(seconds) * 1_000_000 + int(micros), "us"
 

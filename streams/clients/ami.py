@@ -48,18 +48,24 @@ class Frames:
         if self._skipping:
             rest = rest[-len(END) :]
         elif len(rest) > self._limit:
-            found.append(Torn(rest[: self._limit]))
+            found.append(rest)
             self._skipping = True
             rest = rest[-len(END) :]
         self._rest = rest
+        frames = self._cleaned(found)
+        if frames and _is_open_text(frames[-1]):
+            self._rest = frames.pop() + END + rest
+        return frames
+
+    def _cleaned(self, found: list[bytes]) -> list[bytes]:
         frames: list[bytes] = []
         for frame in found:
             if frames and _is_open_text(frames[-1]) and not frame.startswith((b"Event: ", b"Response: ")):
                 frames[-1] += END + frame
+            elif len(frame) > self._limit:
+                frames.append(Torn(frame[: self._limit]))
             elif frame.strip():
                 frames.append(frame.lstrip(b"\r\n"))
-        if frames and _is_open_text(frames[-1]):
-            self._rest = frames.pop() + END + rest
         return frames
 
 

@@ -117,6 +117,15 @@ def _parsed(text: str) -> datetime | None:
     return parsed if 1990 <= parsed.year <= 2200 else None  # noqa: PLR2004 - no telephone call
 
 
+def check(zone: str) -> None:
+    """Raises ValueError when there is no such zone."""
+    if zone:
+        try:
+            _zone(zone)
+        except (KeyError, OSError, ValueError) as e:
+            raise ValueError(f"zone: there is no IANA zone {zone!r}") from e
+
+
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)

@@ -49,6 +49,12 @@ def extension(site: Site, channel: str) -> str:
     return name if site.numbers.is_extension(name) else ""
 
 
+def agent_of(site: Site, interface: str, member: str) -> str:
+    """The agent behind a queue member: the extension that its interface or its name shows, else the interface's name."""
+    names = [device(name) for name in (interface, member) if name and len(name) <= 100]  # noqa: PLR2004 - no interface
+    return next((name for name in names if site.numbers.is_extension(name)), names[0] if names else "")
+
+
 def scoped(site: Site, native: str) -> str:
     """`pbx:native`, or "" when there is no native id."""
     return f"{site.pbx}:{native}" if native and native != "<unknown>" else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from producers.pbx._asterisk import cdr
-from producers.pbx._asterisk.channels import Facts, Fields, Site, device, extension, known, leg_of, scoped, with_peer
+from producers.pbx._asterisk.channels import Facts, Fields, Site, agent_of, extension, known, leg_of, scoped, with_peer
 from streams.runtime.errors import Reject
 
 _DEVICE_STATES = {
@@ -154,9 +154,10 @@ def call_record(site: Site, fields: Fields) -> Iterator[Facts]:
     yield cdr.facts(site, cdr.from_event(fields))
 
 
-def member(_site: Site, fields: Fields) -> Iterator[Facts]:
+def member(site: Site, fields: Fields) -> Iterator[Facts]:
     """Queue membership and availability; `Location` and `Name` are the older words."""
     interface = fields.get("interface") or fields.get("location", "")
+    name = fields.get("membername") or fields.get("name", "")
     state = _MEMBER_STATES.get(fields.get("status", ""), "unknown")
     if fields.get("paused") == "1":
         state = "paused"
@@ -166,7 +167,7 @@ def member(_site: Site, fields: Fields) -> Iterator[Facts]:
         "source": fields["event"],
         "state": state,
         "interface": interface,
-        "member": fields.get("membername") or fields.get("name", ""),
+        "member": name,
         "status": fields.get("status", ""),
         "paused": fields.get("paused", ""),
         "reason": fields.get("pausedreason") or fields.get("reason", ""),
@@ -175,7 +176,7 @@ def member(_site: Site, fields: Fields) -> Iterator[Facts]:
     }
     yield {
         "type": "agent.state",
-        "agent": device(interface),
+        "agent": agent_of(site, interface, name),
         "queue": fields.get("queue", ""),
         "data": {key: value for key, value in data.items() if value},
     }

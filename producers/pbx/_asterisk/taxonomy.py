@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from producers.pbx._asterisk import special
-from producers.pbx._asterisk.channels import Facts, Fields, Site, device, leg_of, number, with_peer
+from producers.pbx._asterisk.channels import Facts, Fields, Site, agent_of, leg_of, number, with_peer
 from streams.runtime.errors import Reject
 
 Handler = Callable[[Site, Fields], Iterator[Facts]]
@@ -187,10 +187,10 @@ def _queue(_site: Site, fields: Fields, facts: Facts) -> None:
     facts["agent"] = ""
 
 
-def _agent(_site: Site, fields: Fields, facts: Facts) -> None:
+def _agent(site: Site, fields: Fields, facts: Facts) -> None:
     facts["queue"] = fields.get("queue", "")
-    interface = fields.get("interface") or fields.get("agentcalled") or fields.get("membername", "")
-    facts["agent"] = device(interface) if len(interface) <= 100 else ""  # noqa: PLR2004
+    interface = fields.get("interface") or fields.get("agentcalled", "")
+    facts["agent"] = agent_of(site, interface, fields.get("membername") or fields.get("member", ""))
     facts["by"] = _BY.get(fields.get("reason", "").lower(), "")
 
 
