@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from streams.embedded.process import LOOPBACK, SYSTEM_CLOCK, Child, claim, die_with_parent, free_port, listens
+from streams.embedded.process import LOOPBACK, SYSTEM_CLOCK, Child, claim, die_with_parent, free_port, listens, run
 from streams.runtime.clock import Clock
+from streams.runtime.errors import Fatal
 
 _PASSWORD_FILE = "TRUNKLINE_CLICKHOUSE_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 _MAX_HEADERS = 1 << 20  # the address carries settings, parameters and short queries; ClickHouse takes as much
@@ -25,16 +26,12 @@ class EmbeddedClickHouse(Child):
     def __init__(
         self, data_dir: Path, *, port: int = 0, password_file: Path | None = None, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self.port = port or free_port()
-        command = [sys.executable, "-m", __name__, f"--data-dir={data_dir}", f"--port={self.port}"]
+        self.port = port = port or free_port()
+        self.url = f"http://{LOOPBACK}:{port}"
+        command = [sys.executable, "-m", __name__, f"--data-dir={data_dir}", f"--port={port}"]
         environ = {_PASSWORD_FILE: str(password_file)} if password_file else {}
         log = data_dir / "clickhouse.log"
-        super().__init__(command, log=log, answers=lambda: listens(self.port), environ=environ, clock=clock)
-
-    @property
-    def url(self) -> str:
-        """The address that clients are given."""
-        return f"http://{LOOPBACK}:{self.port}"
+        super().__init__(command, log=log, answers=lambda: listens(port), port=port, environ=environ, clock=clock)
 
 
 def main(
@@ -50,6 +47,8 @@ def main(
         die_with_parent()
     data_dir = data_dir.absolute()
     claim(data_dir)
+    if password_file and not password_file.is_file():
+        raise Fatal(f"{password_file} with the password does not exist: write it, or unset {_PASSWORD_FILE}")
     password = password_file.read_text(encoding="utf-8").strip() if password_file else ""
     if not password:
         typer.echo(f"No password: everybody on this machine may use it; name a file in {_PASSWORD_FILE}.", err=True)
@@ -68,6 +67,7 @@ def main(
         http="h11",
         log_level="warning",
         access_log=False,
+        server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_STOP_WAIT,
         h11_max_incomplete_event_size=_MAX_HEADERS,
@@ -76,4 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,9 +77,10 @@ class Engine:
         if "?" in str(data_dir):
             raise Fatal(f"{data_dir}: chDB cannot open a folder with ? in its name")
         self._spool = data_dir / "spool"
-        self._spool.mkdir(parents=True, exist_ok=True)
-        for left in self._spool.iterdir():  # by a process that was killed
-            left.unlink()
+        self._temporary = data_dir / "engine" / "data" / "_temporary_and_external_tables"
+        for leftovers in (self._spool, self._temporary):  # of a process that was killed
+            shutil.rmtree(leftovers, ignore_errors=True)
+        self._spool.mkdir(parents=True)
         forget_unfinished(data_dir / "engine" / "store")
         # A lone word is no SELECT, as on a server.
         self._where = f"{data_dir / 'engine'}?implicit_select=0"
@@ -147,6 +149,19 @@ class Engine:
                 return packed.read_bytes()
             finally:
                 packed.unlink(missing_ok=True)
+
+    def frame(self, body: bytes) -> bytes:
+        """Put into ClickHouse's own compressed blocks with their checksums: a column file is made of just those."""
+        with self.file() as plain, self._session(Scope(settings={"param_body": plain.name})) as session:
+            plain.write(body)
+            plain.flush()
+            session.query("CREATE TEMPORARY TABLE framed (byte UInt8 CODEC(LZ4)) ENGINE = TinyLog", "Null")
+            session.query("INSERT INTO framed SELECT * FROM file({body:String}, 'RowBinary', 'byte UInt8')", "Null")
+            table = session.query(
+                "SELECT uuid FROM system.tables WHERE is_temporary AND name = 'framed'", "TSV"
+            ).bytes()
+            name = table.decode().strip().replace("-", "%2D")
+            return (self._temporary / f"_tmp_{name}" / "byte.bin").read_bytes()
 
     @contextmanager
     def _session(self, scope: Scope) -> Iterator[Any]:

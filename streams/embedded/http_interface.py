@@ -57,6 +57,8 @@ _RESERVED = frozenset(
     )
 )
 _PACKINGS = ("lz4", "zstd", "br", "gzip", "deflate", "snappy", "xz")
+# Each request has a connection of its own, so these would be forgotten at once without a word.
+_NEEDS_SESSION = re.compile(rb"(?i)\s*(SET|USE|CREATE\s+(OR\s+REPLACE\s+)?TEMPORARY)\s")
 _CONTENT_TYPES = (
     (r"(TSV|TabSeparated)\w*", "text/tab-separated-values; charset=UTF-8"),
     (r"CSVWithNames\w*", "text/csv; charset=UTF-8; header=present"),
@@ -80,6 +82,8 @@ class _Call:
     default_format: str
     unpack: str
     pack: str
+    frame: bool
+    in_session: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,8 @@ class _Interface:
         query = parse(text)
         if query.touches_files:
             raise EngineError.of(_INTO_OUTFILE_NOT_ALLOWED, "INTO_OUTFILE_NOT_ALLOWED", "Files are not allowed here")
+        if call.in_session and _NEEDS_SESSION.match(text):
+            raise _not_implemented("SET, USE and temporary tables: the embedded engine keeps no sessions")
         rest = iter(lambda: body.read(_CHUNK), b"")
         form = query.format or call.default_format or "TabSeparated"
         if query.data is not None:
@@ -131,7 +137,7 @@ class _Interface:
             headers["X-ClickHouse-Format"] = form
             found = (mime for pattern, mime in _CONTENT_TYPES if re.fullmatch(pattern, form))
             content_type = next(found, "application/octet-stream")
-        body = answer.body
+        body = self.engine.frame(answer.body) if call.frame else answer.body
         if call.pack and body:
             body = self.engine.pack(body, call.pack)
             headers["Content-Encoding"] = call.pack
@@ -170,9 +176,9 @@ def _call(request: Request) -> _Call:
         text = "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request"
         raise EngineError.of(_LENGTH_REQUIRED, "HTTP_LENGTH_REQUIRED", text)
     if header.get("content-type", "").startswith("multipart/form-data"):
-        raise EngineError.of(
-            _NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "External tables are not served by the embedded engine"
-        )
+        raise _not_implemented("External tables: the embedded engine does not take them")
+    if _true(given.get("decompress")):
+        raise _not_implemented("decompress=1: use Content-Encoding")
     query_id = given.get("query_id") or header.get("x-clickhouse-query-id") or str(uuid.uuid4())
     if not re.fullmatch(r"[\x20-\x7e]{1,200}", query_id):
         raise EngineError.of(_BAD_ARGUMENTS, "BAD_ARGUMENTS", "A query_id is printable ASCII of at most 200 characters")
@@ -189,7 +195,13 @@ def _call(request: Request) -> _Call:
         default_format=header.get("x-clickhouse-format") or given.get("default_format", ""),
         unpack=header.get("content-encoding", "").replace("identity", ""),
         pack=_packing(header.get("accept-encoding", "")) if _true(given.get("enable_http_compression")) else "",
+        frame=_true(given.get("compress")),
+        in_session="session_id" in given,
     )
+
+
+def _not_implemented(what: str) -> EngineError:
+    return EngineError.of(_NOT_IMPLEMENTED, "NOT_IMPLEMENTED", what)
 
 
 def _packing(accepted: str) -> str:

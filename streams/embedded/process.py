@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import typer
+
 from streams.runtime.clock import Clock, SystemClock
 from streams.runtime.errors import Fatal
 
@@ -59,6 +61,14 @@ def claim(data_dir: Path, *, wait: float = 30.0, clock: Clock = SYSTEM_CLOCK) ->
             return
 
 
+def run(main: Callable[..., None]) -> None:
+    """Run a command line; what is `Fatal` is told in its own words, without a trace."""
+    try:
+        typer.run(main)
+    except Fatal as error:
+        sys.exit(str(error))
+
+
 def free_port() -> int:
     """Return a loopback port that nobody listens on, below the ephemeral range.
 
@@ -86,8 +96,9 @@ def listens(port: int) -> bool:
 class Child:
     """One server process. `start` returns when it answers; `with` stops it at the end.
 
-    Its output is appended to `log`; `environ` is set beside this process's environment. Ctrl-C does not reach it (own session), so the parent decides when it stops; it ends with
-    the parent even when that is killed.
+    Its output is appended to `log`; `environ` is set beside this process's environment; `port` is the one it will listen
+    on, which nobody may have before. Ctrl-C does not reach it (own session): the parent decides when it stops. If it asks
+    `die_with_parent`, it ends with the parent even when that is killed.
     """
 
     def __init__(
@@ -96,6 +107,7 @@ class Child:
         *,
         log: Path,
         answers: Callable[[], bool],
+        port: int | None = None,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -105,6 +117,7 @@ class Child:
         self._cwd = cwd
         self._log = log
         self._answers = answers
+        self._port = port
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -118,6 +131,10 @@ class Child:
         """Start and return once it answers; `Fatal` with the end of its log if it ends or stays mute for `wait` seconds."""
         if self.pid is not None:
             return
+        if self._port and listens(self._port):
+            raise Fatal(
+                f"port {self._port} on the loopback is taken by another program: stop it, or choose another port"
+            )
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:  # what a crash said stays readable after the restart
             self._process = subprocess.Popen(
@@ -136,7 +153,7 @@ class Child:
                 self.kill()
                 what = f"ended with code {code}" if code is not None else f"did not answer within {wait:.0f} s"
                 tail = self._log.read_bytes()[-_LOG_TAIL:].decode(errors="replace")
-                raise Fatal(f"{self._command[2]} {what}; the end of {self._log}:\n{tail}")
+                raise Fatal(f"{self._log.stem} {what}; the end of {self._log}:\n{tail}")
             self._clock.sleep(_POLL)
 
     def stop(self, *, wait: float = 30.0) -> None:

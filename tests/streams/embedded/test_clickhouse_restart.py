@@ -78,8 +78,10 @@ def test_folder_has_one_owner(tmp_path: Path) -> None:
     """A second process on the same folder is refused, and the first one goes on."""
     with EmbeddedClickHouse(tmp_path) as first:
         second = EmbeddedClickHouse(tmp_path)
-        with pytest.raises(Fatal, match="did not answer"):
+        with pytest.raises(Fatal, match="did not answer"):  # it waits for a former owner that is about to stop
             second.start(wait=2)
+        with pytest.raises(Fatal, match=f"port {first.port} on the loopback is taken"):
+            EmbeddedClickHouse(tmp_path / "other", port=first.port).start()
         assert ask(first, "SELECT 1") == "1"
 
 
@@ -92,3 +94,9 @@ def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
     assert engine.pid is None
     with engine:
         assert ask(engine, "SELECT a FROM kept") == "7"
+
+
+def test_missing_password_file_is_told(tmp_path: Path) -> None:
+    """A secret that is not there stops the start: the engine never runs open by mistake."""
+    with pytest.raises(Fatal, match="with the password does not exist"):
+        EmbeddedClickHouse(tmp_path, password_file=tmp_path / "nowhere").start()

@@ -1,8 +1,10 @@
 """What a client library never sends: cut bodies, hostile settings, wrong passwords, odd encodings."""
 
 import gzip
+import importlib
 import json
 import socket
+import struct
 import zlib
 from collections.abc import Iterator
 
@@ -194,6 +196,36 @@ def test_foreign_packers_are_understood(http: httpx.Client) -> None:
         ask = {"query": "INSERT INTO t FORMAT CSV"}
         assert http.post("/", params=ask, content=body, headers={"Content-Encoding": packing}).is_success
     assert rows(http) == "2"
+
+
+def test_native_blocks_are_what_java_clients_read(http: httpx.Client) -> None:
+    """compress=1 gives checksummed LZ4 blocks one after the other, which together hold the result."""
+    ask = {"query": "SELECT number FROM numbers(500000) FORMAT CSV", "compress": "1"}
+    packed = http.get("/", params=ask).content
+    lz4 = importlib.import_module("lz4.block")
+    plain = b""
+    while packed:
+        method, size, full = struct.unpack_from("<BII", packed, 16)
+        assert method == 0x82
+        plain += lz4.decompress(packed[25 : 16 + size], uncompressed_size=full)
+        packed = packed[16 + size :]
+    assert plain == b"".join(b"%d\n" % number for number in range(500_000))
+
+
+@pytest.mark.parametrize(
+    ("params", "query"),
+    [
+        ({"decompress": "1"}, "SELECT 1"),
+        ({"session_id": "s"}, "SET max_threads = 1"),
+        ({"session_id": "s"}, "use system"),
+        ({"session_id": "s"}, "CREATE TEMPORARY TABLE x (a Int8)"),
+    ],
+)
+def test_what_is_not_there_says_so(http: httpx.Client, params: dict[str, str], query: str) -> None:
+    """What the interface cannot do is an error, never silently left out; a session id alone is no reason for one."""
+    answer = http.post("/", params=params, content=query)
+    assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (501, "48")
+    assert http.post("/", params={"session_id": "s"}, content="SELECT 1").text == "1\n"
 
 
 def test_unknown_packing_is_refused(http: httpx.Client) -> None:
