@@ -59,7 +59,7 @@ def _component(settings: Settings, config: Path | None, kind: str, name: str, wo
     command = [sys.executable, "-m", "streams.runtime.cli", "run", kind, name]
     if config:
         command.append(f"--config={config.absolute()}")
-    environ = {SUPERVISED: "1", "TRUNKLINE_METRICS__PORT": str(free_port()), "TRUNKLINE_WORKER": str(worker)}
+    environ = {SUPERVISED: "1", "TRUNKLINE_METRICS__PORT": str(free_port())}
     log = settings.data_dir.absolute() / "logs" / f"{title}.log"
     at_once: Callable[[], bool] = lambda: True  # noqa: E731 - it joins its group when it can; nobody waits for it
     return Role(name=title, child=Child(command, log=log, answers=at_once, environ=environ))

@@ -126,7 +126,7 @@ def _warehouse(settings: Settings) -> Iterator[Finding]:
     try:
         client = warehouse.connect(settings.clickhouse)
         for name in settings.pbx:
-            plan = next(warehouse.rows(client, settings.clickhouse, _PLAN, {"pbx": name}))
+            plan = next(warehouse.rows(client, _PLAN, {"pbx": name}))
             yield _number_plan(name, plan)
     except Fatal as e:
         yield Finding(part="clickhouse", ok=False, what=str(e), fix="`trunkline up`, or check clickhouse.url and user")

@@ -14,7 +14,7 @@ from streams.runtime.errors import Fatal
 def connect(settings: ClickHouse) -> Client:
     """A client of the configured server; Fatal tells what to do when it does not answer."""
     try:
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             dsn=settings.url,
             username=settings.user,
             password=settings.password.get_secret_value(),
@@ -23,12 +23,14 @@ def connect(settings: ClickHouse) -> Client:
     except (DatabaseError, OperationalError) as e:
         reason = str(e).splitlines()[0][:200]
         raise Fatal(f"ClickHouse at {settings.url} does not let us in ({reason}); is it up? (`trunkline up`)") from None
+    client.database = settings.database  # not before: it is made by the sink, perhaps later than this
+    return client
 
 
-def rows(client: Client, settings: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def rows(client: Client, sql: str, parameters: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of one query in the set-up's database, by column name. Values go as bound parameters (`{name:Type}`)."""
     try:
-        result = client.query(sql, parameters=dict(parameters), settings={"database": settings.database})
+        result = client.query(sql, parameters=dict(parameters or {}))
     except DatabaseError as e:
         raise Fatal(f"ClickHouse refused the query: {str(e).splitlines()[0][:300]}") from None
     for row in result.result_rows:

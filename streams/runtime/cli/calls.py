@@ -64,7 +64,7 @@ def one(call_id: str, config: Config = None, json: Json = False) -> None:
     loaded = settings(config)
     client = warehouse.connect(loaded.clickhouse)
     sql = "SELECT * FROM calls_latest WHERE call_id = {call:String}"
-    found = list(warehouse.rows(client, loaded.clickhouse, sql, {"call": call_id}))
+    found = list(warehouse.rows(client, sql, {"call": call_id}))
     if not found:
         raise Reject(f"no call {call_id} in the warehouse; `trunkline calls list` shows the ids")
     if json:
@@ -102,7 +102,7 @@ def export(
 def _find(config: Config, since: str, most: int, **wanted: str) -> Iterator[dict[str, Any]]:
     loaded = settings(config)
     client = warehouse.connect(loaded.clickhouse)
-    return warehouse.rows(client, loaded.clickhouse, _LIST, {"since": _time(since), "most": most, **wanted})
+    return warehouse.rows(client, _LIST, {"since": _time(since), "most": most, **wanted})
 
 
 def _time(text: str) -> datetime:

@@ -4,7 +4,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from streams.embedded.process import SUPERVISED, Child, free_port, listens
 from streams.runtime import kafka
 from streams.runtime.clock import Clock
 from streams.runtime.config import Settings
-from streams.runtime.errors import Fatal
+from streams.runtime.errors import Fatal, Retry
 
 _TOML = r"""# Made by `trunkline demo`; made anew each time.
 tenant = "demo"
@@ -136,8 +136,9 @@ def await_contacts(settings: Settings, known: int, clock: Clock, tend: Callable[
     reader = kafka.reader(settings.kafka)
     try:
         for _ in range(_CONTACTS_WAIT):
-            if kafka.end_of(reader, settings.kafka.name("contacts")) >= known:
-                return
+            with suppress(Retry):
+                if kafka.end_of(reader, settings.kafka.name("contacts")) >= known:
+                    return
             tend()
             clock.sleep(1.0)
     finally:

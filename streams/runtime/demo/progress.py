@@ -65,7 +65,7 @@ class Progress:
 
     def _arrived(self) -> dict[str, int]:
         try:
-            found = list(warehouse.rows(self._client, self._settings.clickhouse, _ARRIVED, {}))
+            found = list(warehouse.rows(self._client, _ARRIVED))
         except Fatal:  # the sink has not made its tables yet
             return {"final": 0, "open": 0, "written": 0}
         return found[0]

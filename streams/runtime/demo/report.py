@@ -10,6 +10,7 @@ from rich.table import Table
 from streams.runtime.demo.judge import Verdict
 
 _MOST_SHOWN = 20
+_MOST_ROWS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,10 @@ def _answer(answer: Answer) -> Table:
     table = Table(title=answer.title)
     for column in answer.rows[0] if answer.rows else ["nothing"]:
         table.add_column(column.replace("_", " "))
-    for row in answer.rows:
+    for row in answer.rows[:_MOST_ROWS]:
         table.add_row(*("" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()))
+    if (more := len(answer.rows) - _MOST_ROWS) > 0:
+        table.caption = f"and {more} more"
     return table
 
 

@@ -23,24 +23,24 @@ PBX = "main"
 def collect(centre: Centre, settings: Settings, ring_delays: list[float]) -> tuple[judge.Verdict, Delays, list[Answer]]:
     """The comparison, the delays, and the sample queries with their answers."""
     client = warehouse.connect(settings.clickhouse)
-    calls = list(warehouse.rows(client, settings.clickhouse, "SELECT * FROM calls_latest", {}))
+    calls = list(warehouse.rows(client, "SELECT * FROM calls_latest"))
     verdict = judge.judge(judge.truths(truth_lines(centre)), calls, journal(settings), PBX)
-    written = next(warehouse.rows(client, settings.clickhouse, _JOURNAL, {}))
+    written = next(warehouse.rows(client, _JOURNAL))
     delays = Delays(
         ring_p50=quantile(ring_delays, 0.5),
         ring_p99=quantile(ring_delays, 0.99),
         journal_p50=written["p50"],
         journal_p99=written["p99"],
     )
-    return verdict, delays, list(samples(client, settings))
+    return verdict, delays, list(samples(client))
 
 
-def samples(client: Client, settings: Settings) -> list[Answer]:
+def samples(client: Client) -> list[Answer]:
     """Every query that ships with the warehouse (`sinks/clickhouse/queries`), answered."""
     folder = files("sinks").joinpath("clickhouse/queries")
     answers = []
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         sql = file.read_text(encoding="utf-8")
         title = file.name.removesuffix(".sql").replace("_", " ")
-        answers.append(Answer(title=title, sql=sql, rows=list(warehouse.rows(client, settings.clickhouse, sql, {}))))
+        answers.append(Answer(title=title, sql=sql, rows=list(warehouse.rows(client, sql))))
     return answers
