@@ -1,5 +1,6 @@
 """The real ClickHouse engine as a child process that speaks ClickHouse's HTTP interface: no Docker, no server package."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -60,19 +61,22 @@ def main(
     engine = Engine(data_dir)
     port = port or free_port()
     typer.echo(f"ClickHouse {engine.version} on http://{LOOPBACK}:{port}, data in {data_dir}", err=True)
-    uvicorn.run(
-        application(engine, Login(password=password)),
-        host=LOOPBACK,
-        port=port,
-        http="h11",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_STOP_WAIT,
-        h11_max_incomplete_event_size=_MAX_HEADERS,
-    )
-    engine.close()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
+    try:
+        uvicorn.run(
+            application(engine, Login(password=password)),
+            host=LOOPBACK,
+            port=port,
+            http="h11",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_STOP_WAIT,
+            h11_max_incomplete_event_size=_MAX_HEADERS,
+        )
+    finally:
+        engine.close()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ import pytest
 from clickhouse_connect.driver import Client
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from testcontainers.community.clickhouse import ClickHouseContainer
-from testcontainers.community.kafka import KafkaContainer
 
 from streams.embedded.clickhouse import EmbeddedClickHouse
 from streams.embedded.kafka import EmbeddedKafka
@@ -80,6 +78,8 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def kafka(say: Callable[[str], None]) -> Iterator[str]:
     """Bootstrap address of the session's broker."""
     if docker_answers():
+        from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415 - slow, and only where Docker is
+
         with KafkaContainer(_KAFKA_IMAGE).with_kraft() as container:
             yield container.get_bootstrap_server()
         return
@@ -114,6 +114,8 @@ def topic(kafka: str) -> MakeTopic:
 def clickhouse() -> Iterator[ClickHouseServer]:
     """The session's ClickHouse."""
     if docker_answers():
+        from testcontainers.community.clickhouse import ClickHouseContainer  # noqa: PLC0415 - as above
+
         with ClickHouseContainer(_CLICKHOUSE_IMAGE) as container:
             host, port = container.get_container_host_ip(), int(container.get_exposed_port(8123))
             yield ClickHouseServer(host=host, port=port, user=container.username, password=container.password)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from streams.embedded.clickhouse import EmbeddedClickHouse
@@ -91,7 +92,10 @@ def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
     with engine:
         ask(engine, "CREATE TABLE kept (a UInt8) ENGINE = MergeTree ORDER BY a")
         ask(engine, "INSERT INTO kept VALUES (7)")
-    assert engine.pid is None
+        assert engine.pid is not None
+        process = psutil.Process(engine.pid)
+        process.terminate()
+        assert process.wait(30) == 0
     with engine:
         assert ask(engine, "SELECT a FROM kept") == "7"
 
