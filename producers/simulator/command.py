@@ -23,7 +23,7 @@ from producers.simulator.player import Player
 from producers.simulator.roster import staff
 from producers.simulator.script import MICRO
 from producers.simulator.server import Server
-from producers.simulator.session import Gate
+from producers.simulator.session import CLASSES, USUAL, Gate
 from streams.runtime.clock import SystemClock
 
 app = typer.Typer(help="Telephone systems that are only played: for trying out, load and tests.", no_args_is_help=True)
@@ -83,6 +83,7 @@ def asterisk(
     cdr_file: Annotated[Path | None, typer.Option(help="Append Master.csv lines there.")] = None,
     zone: Annotated[str, typer.Option(help="The PBX's zone: call detail records are in local time.")] = "UTC",
     system_name: Annotated[str, typer.Option(help="Asterisk's systemname: prefix of every uniqueid.")] = "",
+    dialplan: Annotated[bool, typer.Option(help="Clients may read the dialplan class (VarSet) too.")] = False,
     timestamps: Annotated[bool, typer.Option(help="timestampevents in manager.conf.")] = True,
     lose: Annotated[float, typer.Option(help="Chance that a frame is never sent.")] = 0.0,
     duplicate: Annotated[float, typer.Option(help="Chance that a frame is sent twice.")] = 0.0,
@@ -125,7 +126,9 @@ def asterisk(
         player = Player(centre, exchange, _append(files, truth), calls)
         chance = random.Random(f"faults {seed}")  # noqa: S311 - play, not secrecy
         faults = Faults(rng=chance, lose=lose, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
-        server = Server(player, Gate(user=user, secret=secret), clock, faults=faults, seed=seed)
+        server = Server(
+            player, Gate(user=user, secret=secret, read=CLASSES if dialplan else USUAL), clock, faults=faults, seed=seed
+        )
         course = Course(
             host=host,
             port=port,

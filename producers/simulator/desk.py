@@ -12,6 +12,13 @@ RECORDED = 0.2
 """The part of plain talks that MixMonitor writes to a file."""
 NAMELESS, HALF_NAMED = 1 / 48, 3 / 48
 """How often AgentComplete comes with no ids, or with those of one side only."""
+SIDES = {
+    ("inbound", "customer"): "caller",
+    ("inbound", "target"): "agent",
+    ("outbound", "customer"): "callee",
+    ("internal", "agent"): "callee",
+}
+"""What a record calls the one who hung up, where that is not the leg's name."""
 SLACK_S = 0.2
 """Booked beside the planned seconds, for the microseconds between the frames."""
 
@@ -94,6 +101,9 @@ class Desk:
     moves: list[Move] = field(default_factory=list)
     talked: int = 0
     held: int = 0
+    """µs of hold within the talk."""
+    apart: int = 0
+    """µs of hold while the customer was in no talk at all."""
     queued: int = 0
     connected: int | None = None
     recording: str = ""
@@ -242,10 +252,10 @@ class Desk:
             answered_at=self.connected,
             ended_at=max(step.at for step in self.script.steps if step.event == "Hangup"),
             talk_s=(self.talked - self.held) / MICRO,
-            hold_s=self.held / MICRO,
+            hold_s=(self.held + self.apart) / MICRO,
             queue_wait_s=self.queued / MICRO,
             transfers=tuple(self.moves),
-            hangup_by=hangup_by,
+            hangup_by=SIDES.get((direction, hangup_by), hangup_by),
             recording=self.recording,
             **told,
         )

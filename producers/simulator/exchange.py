@@ -50,6 +50,11 @@ class Exchange:
         self._record = record
         self.boot(0)
 
+    def open(self, opening: int) -> None:
+        """Begin the day anew at that moment: for an exchange on which nothing was played yet."""
+        self.opening = opening
+        self.boot(0)
+
     def boot(self, at: int) -> None:
         """An empty PBX at that moment of µs since the opening: sequences and channel names begin at 0 again."""
         self.booted = self.opening + at

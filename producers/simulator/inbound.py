@@ -73,7 +73,7 @@ def refused(desk: Desk) -> Truth:
     script.hang_up("agent", cause)
     script.hang_up("customer", cause)
     desk.record(None, "NO ANSWER" if alive else "BUSY")
-    return desk.truth(kind, kind, did=did, hangup_by="agent" if alive else "system")
+    return desk.truth(kind, kind, did=did, hangup_by="system")
 
 
 def missed(desk: Desk) -> Truth | None:

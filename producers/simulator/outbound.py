@@ -68,7 +68,7 @@ def _unreached(desk: Desk, kind: str, outcome: str, cause: int, disposition: str
     desk.record(None, disposition, leg="agent", peer="customer")
     script.hang_up("customer", cause)
     script.hang_up("agent", cause)
-    return desk.truth(kind, outcome, direction="outbound", hangup_by="customer")
+    return desk.truth(kind, outcome, direction="outbound", hangup_by="system")
 
 
 def _given_up(desk: Desk, kind: str) -> Truth:
@@ -79,7 +79,7 @@ def _given_up(desk: Desk, kind: str) -> Truth:
     script.hang_up("customer", 127)
     script.hang_up("agent", 127)
     desk.record(None, "NO ANSWER", leg="agent", peer="customer")
-    return desk.truth(kind, "abandoned_ringing", direction="outbound", hangup_by="agent")
+    return desk.truth(kind, "no_answer", direction="outbound", hangup_by="agent")
 
 
 def click(desk: Desk, agent: Agent, *, number: str, context: str, action: str, channel_id: str) -> Truth:
@@ -132,9 +132,9 @@ def internal(desk: Desk) -> Truth | None:
         script.hang_up("agent", 127)
         script.hang_up("caller", 127)
         desk.record(None, "NO ANSWER", leg="caller")
-        return desk.truth("internal_missed", "abandoned_ringing", direction="internal", hangup_by="agent")
+        return desk.truth("internal_missed", "abandoned_ringing", direction="internal", hangup_by="caller")
     up = accept(desk, second, rang, caller="caller")
     desk.converse(seconds, caller="caller")
-    desk.part_from(caller="caller")
+    by = desk.part_from(caller="caller")
     desk.record(up, "ANSWERED", leg="caller")
-    return desk.truth("internal", "answered", direction="internal", hangup_by="agent")
+    return desk.truth("internal", "answered", direction="internal", hangup_by=by)

@@ -149,7 +149,7 @@ def abandoned(desk: Desk) -> Truth | None:
     members = desk.staff.members(serving.queue)
     way = desk.rng.random()
     if way < EVEN:
-        ring = desk.pace.between(1, 10)
+        ring = desk.pace.between(6, 12)
         found = desk.within(ring, desk.pace.between(5, 20), members)
         if found is not None:
             desk.until(found[0])
@@ -161,7 +161,7 @@ def abandoned(desk: Desk) -> Truth | None:
             pass_over(desk, serving, found[1], "passed0", desk.pace.ring_out)
             desk.script.wait(desk.pace.between(0, 1))
             return give_up(desk, serving, "queue_abandoned_after_ring")
-    desk.script.wait(desk.pace.between(1, 20))
+    desk.script.wait(desk.pace.between(6, 20))
     return give_up(desk, serving, "queue_abandoned")
 
 

@@ -71,7 +71,7 @@ class Server:
     async def hold(self) -> None:
         """Open the centre only now that a client has logged in: it sees every call from its beginning."""
         await self._entered()
-        self.player.exchange.opening = self._clock.now() // MICRO * MICRO
+        self.player.exchange.open((self._clock.now() // MICRO + 1) * MICRO)
 
     async def _entered(self) -> None:
         while not any(session.entered for session in self.clients):

@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from producers.simulator.answers import VERSION
+from producers.simulator.filters import Filters
 from producers.simulator.frames import Frame
 from producers.simulator.message import LIMIT, Message, split
 
@@ -29,6 +29,9 @@ CLASSES = frozenset(
     ]
 )
 
+USUAL = CLASSES - {"dialplan"}
+"""What the manager's user may read, unless the dialplan's flood is wanted too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
@@ -40,7 +43,7 @@ class Gate:
     """Seconds until a failed login is answered, and the connection closed."""
     buffer_bytes: int = 8 << 20
     """A client with more than this unread is cut off, as `writetimeout` does."""
-    read: frozenset[str] = CLASSES - {"dialplan"}
+    read: frozenset[str] = USUAL
 
 
 class Session(asyncio.Protocol):
@@ -62,8 +65,7 @@ class Session(asyncio.Protocol):
         self._gone = gone
         self._buffer = b""
         self._silent = False
-        self._include: list[re.Pattern[str]] = []
-        self._exclude: list[re.Pattern[str]] = []
+        self._filters = Filters()
         self.mask = gate.read
         self.entered = False
         self.transport: asyncio.Transport | None = None
@@ -121,7 +123,7 @@ class Session(asyncio.Protocol):
         """Send the frames that this client wants; `whole` is the wire of all but the dialplan's, joined once for all."""
         if not self.entered or not self.mask:
             return
-        if self.mask == CLASSES - {"dialplan"} and not self._include and not self._exclude:
+        if self.mask == USUAL and not self._filters:
             self.write(whole)
             return
         wanted = [frame.wire for frame in frames if self._wants(frame)]
@@ -129,16 +131,7 @@ class Session(asyncio.Protocol):
             self.write(b"".join(wanted))
 
     def _wants(self, frame: Frame) -> bool:
-        if frame.event == "Shutdown":
-            return True
-        if frame.privilege not in self.mask:
-            return False
-        if not self._include and not self._exclude:
-            return True
-        text = frame.wire.decode()
-        if self._include and not any(each.search(text) for each in self._include):
-            return False
-        return not any(each.search(text) for each in self._exclude)
+        return frame.event == "Shutdown" or (frame.privilege in self.mask and self._filters.passes(frame))
 
     def _handle(self, message: Message) -> None:
         if not message.action:
@@ -208,11 +201,7 @@ class Session(asyncio.Protocol):
         if message.get("operation", "").lower() != "add":
             self.write(message.error("Unknown operation"))
             return
-        text = message.get("filter", "")
-        try:
-            pattern = re.compile(text.removeprefix("!"))
-        except re.error:
+        if self._filters.add(message.get("filter", "")):
+            self.write(message.success("Success"))
+        else:
             self.write(message.error("Filter did not compile.  Check the syntax of the filter given."))
-            return
-        (self._exclude if text.startswith("!") else self._include).append(pattern)
-        self.write(message.success("Success"))

@@ -168,14 +168,15 @@ def feature(desk: Desk) -> Truth | None:
     for digit in "*2":
         script.say("DTMFBegin", "agent", Digit=digit, Direction="Received")
         script.say("DTMFEnd", "agent", Digit=digit, DurationMs="160", Direction="Received")
-    script.say("Hold", "agent")
+    second = script.say("Hold", "agent")
+    desk.end_talk(second)
     script.say("MusicOnHoldStart", "customer", Class="default")
-    second = script.now
     rang = _consult(desk, hands)
     script.wait(hands.ring)
     _taken(desk, hands.target, rang)
     script.wait(hands.consult)
     at = _merge(desk, serving)
+    desk.apart = at - second
     gone = script.hang_up("agent", 16)
     _optimise(desk)
     script.wait(max(0.0, hands.after - desk.pace.of(OPTIMISED_S)))
@@ -201,7 +202,7 @@ def _consult(desk: Desk, hands: Hands) -> int:
     script.say("NewConnectedLine", "one")
     script.say("BridgeEnter", "b2", "one")
     script.call_phone("two", "target", device=target.device, exten=target.exten, name=target.name)
-    desk.end_talk(script.say("BridgeLeave", "b1", "agent"))
+    script.say("BridgeLeave", "b1", "agent")
     script.say("BridgeEnter", "b2", "agent")
     script.set("one", number=target.exten, name=target.name)
     script.say("NewCallerid", "one", CID_CallingPres=ALLOWED)

@@ -60,7 +60,7 @@ class Truth:
     queue_wait_s: float = 0.0
     transfers: tuple[Move, ...] = ()
     hangup_by: str = ""
-    """customer, agent, target or system."""
+    """caller, callee, agent (of the house, in a call with the outside) or system."""
     recording: str = ""
 
     def cut(self, at: int) -> "Truth":

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from producers.simulator.frames import LAYOUTS, Leg, Wire, leg_block
-from tests.producers.simulator.centre import build, fields, frames_of, head, play_all
+from tests.producers.simulator.centre import build, fields, head, play_all
 
+END = b"\r\n\r\n"
 RECORDINGS = sorted((Path(__file__).parents[1] / "pbx" / "asterisk_ami").glob("*/frames.txt"))
 
 
@@ -19,9 +20,9 @@ def shapes(frames: list[bytes]) -> dict[str, set[tuple[str, ...]]]:
 
 
 def recorded() -> dict[str, set[tuple[str, ...]]]:
-    """The shapes of everything that a real Asterisk said in the recordings of the AMI adapter."""
-    frames = [frame for path in RECORDINGS for frame in frames_of(path.read_bytes())]
-    return shapes([frame for frame in frames if frame.startswith(b"Event: ")])
+    """The shapes of all that a real Asterisk with `timestampevents` said in the recordings of the AMI adapter."""
+    frames = [frame + END for path in RECORDINGS for frame in path.read_bytes().split(END)]
+    return shapes([frame for frame in frames if frame.startswith(b"Event: ") and b"\r\nTimestamp: " in frame])
 
 
 def test_every_event_has_the_fields_of_a_real_one_in_its_order() -> None:

@@ -237,6 +237,24 @@ def test_a_flood_is_whole_and_has_its_truth() -> None:
     serve(played, test)
 
 
+def test_a_centre_that_waits_opens_with_its_first_client() -> None:
+    """Nothing is played before somebody has logged in, and whoever that is sees every call from its beginning."""
+    played = fast(10)
+
+    async def test(site: Site) -> None:
+        opened = asyncio.create_task(site.server.hold())
+        await asyncio.sleep(0.05)
+        assert not opened.done()
+        (client,) = await site.hear(1)
+        await opened
+        await site.server.play(to_the_end=True)
+        await site.finish(client)
+        assert len(client.events()) == site.server.sent
+        assert head(client.events()[0])["Event"] == "Newchannel"
+
+    serve(played, test)
+
+
 def test_faults_reach_every_client_alike() -> None:
     """Lost, doubled and late frames are the PBX's fault, not the client's: all clients hear the same."""
     played = fast(30)
