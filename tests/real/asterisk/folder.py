@@ -7,6 +7,7 @@ however it ends: nothing has to be unmounted, and no `rm` can reach through a mo
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -28,8 +29,8 @@ mount -t proc proc "$folder/proc"
 mount --bind /dev "$folder/dev"
 say "2 of 3: Asterisk and the libraries it needs (about 15 s)"
 export DEBIAN_FRONTEND=noninteractive
-chroot "$folder" apt-get update
-chroot "$folder" apt-get install -y --no-install-recommends \\
+chroot "$folder" apt-get -o Acquire::Retries=3 update
+chroot "$folder" apt-get -o Acquire::Retries=3 install -y --no-install-recommends \\
   asterisk asterisk-config asterisk-modules asterisk-voicemail asterisk-core-sounds-en-gsm
 chroot "$folder" apt-get clean
 ln -sf /usr/share/zoneinfo/Europe/Brussels "$folder/etc/localtime"  # the zone of Master.csv: not UTC, on purpose
@@ -74,8 +75,8 @@ def _recipe_of(folder: Path) -> str:
 
 def _require_machine() -> None:
     if os.geteuid() != 0:
-        raise UnavailableError("not root: debootstrap, mount and chroot need it")
-    if shutil.which("apt-get") is None or not _KEYRING.exists():
+        raise UnavailableError("not root, as debootstrap, mount and chroot need")
+    if platform.freedesktop_os_release().get("ID") != "debian" or not _KEYRING.exists():
         raise UnavailableError("not Debian: the folder is built with debootstrap from the machine's own mirror")
     trial = subprocess.run([*ISOLATED, "mount", "-t", "tmpfs", "trial", "/mnt"], capture_output=True, check=False)
     if trial.returncode != 0:
@@ -85,21 +86,19 @@ def _require_machine() -> None:
 def _debootstrap() -> None:
     if shutil.which("debootstrap") is None:
         for command in (["update"], ["install", "-y", "--no-install-recommends", "debootstrap"]):
-            done = subprocess.run(["apt-get", "-q", *command], capture_output=True, check=False, timeout=300)
+            done = subprocess.run(
+                ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *command],
+                capture_output=True,
+                check=False,
+                timeout=300,
+            )
         if done.returncode != 0:
             raise UnavailableError(f"debootstrap cannot be installed: {done.stderr.decode(errors='replace')[-300:]}")
 
 
 def _mirror() -> str:
     """The mirror of this machine's own Debian release, as apt reads it (one-line or deb822 sources alike)."""
-    release = next(
-        (
-            line.partition("=")[2].strip('"')
-            for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
-            if line.startswith("VERSION_CODENAME=")
-        ),
-        "",
-    )
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     form = ["--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
     targets = subprocess.run(["apt-get", "indextargets", *form], capture_output=True, check=True, timeout=60)
     for target in targets.stdout.decode().splitlines():
@@ -117,15 +116,20 @@ def _build(folder: Path, say: Say) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", old], check=True, timeout=300)
     log = folder.with_suffix(".log")
     say(f"Asterisk: building {folder} (once, about a minute; log in {log})")
-    with log.open("wb") as output:
-        command = [*ISOLATED, "sh", "-c", _BUILD, "build", str(half), mirror, str(_KEYRING)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        assert process.stdout
-        for line in process.stdout:
-            output.write(line)
-            if line.startswith(b"== "):
-                say(f"Asterisk: {line[3:].decode().strip()}")
-    if process.wait() != 0:
+    command = [*ISOLATED, "sh", "-c", _BUILD, "build", str(half), mirror, str(_KEYRING)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as build,
+    ):
+        try:
+            for line in build.stdout or ():
+                output.write(line)
+                if line.startswith(b"== "):
+                    say(f"Asterisk: {line[3:].decode().strip()}")
+        except BaseException:
+            build.kill()  # interrupted: nobody goes on building behind the lock's back
+            raise
+    if build.returncode != 0:
         raise RuntimeError(f"building Asterisk failed; the end of {log}:\n{log.read_text(errors='replace')[-_TAIL:]}")
     (half / "recipe").write_text(_RECIPE, encoding="ascii")
     half.rename(folder)

@@ -11,7 +11,7 @@ from tests.real.asterisk.stories import STORIES, Truth
 from tests.real.asterisk.witness import Witness
 from tests.support.ami import Ami
 
-pytestmark = [pytest.mark.real, pytest.mark.enable_socket, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first one may build the folder
 
 _SECOND = 1_000_000
 
