@@ -98,10 +98,8 @@ def asterisk(
 
     The line `listening HOST PORT` is printed when clients can connect. SIGTERM is `core stop now`.
     """
-    secret = secret_file.read_text().strip() if secret_file else os.environ.get(SECRET, "")
-    if not secret:
-        raise typer.BadParameter(f"no AMI secret: name a file with --secret-file or set {SECRET}")
     clock = SystemClock()
+    gate = Gate(user=user, secret=_secret(secret_file), read=CLASSES if dialplan else USUAL)
     try:
         customers = directory(seed, contacts)
         settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=talk_mean, **_mix(mix))
@@ -113,6 +111,8 @@ def asterisk(
         typer.echo("more calls than so many agents can take: many will be busy or abandoned", err=True)
     if contacts_out is not None:
         contacts_out.write_bytes(to_jsonl(customers))
+    chance = random.Random(f"faults {seed}")  # noqa: S311 - play, not secrecy
+    faults = Faults(rng=chance, lose=lose, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
     span = round(flood / FRAMES_A_CALL / rate + 10 * talk_mean / speed) if flood else 0
     with ExitStack() as files:
         exchange = Exchange(
@@ -124,11 +124,7 @@ def asterisk(
             record=_append(files, cdr_file),
         )
         player = Player(centre, exchange, _append(files, truth), calls)
-        chance = random.Random(f"faults {seed}")  # noqa: S311 - play, not secrecy
-        faults = Faults(rng=chance, lose=lose, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
-        server = Server(
-            player, Gate(user=user, secret=secret, read=CLASSES if dialplan else USUAL), clock, faults=faults, seed=seed
-        )
+        server = Server(player, gate, clock, faults=faults, seed=seed)
         course = Course(
             host=host,
             port=port,
@@ -174,6 +170,13 @@ async def _play(server: Server, course: Course, chunks: list[bytes], port: int) 
         server.player.boot(server.now)
         await server.listen(course.host, port, course.tls)
     await server.play(until=course.shutdown_after, to_the_end=course.leave)
+
+
+def _secret(file: Path | None) -> str:
+    secret = file.read_text().strip() if file else os.environ.get(SECRET, "")
+    if not secret:
+        raise typer.BadParameter(f"no AMI secret: name a file with --secret-file or set {SECRET}")
+    return secret
 
 
 def _mix(text: str) -> dict[str, dict[str, float]]:

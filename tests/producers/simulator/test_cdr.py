@@ -24,11 +24,15 @@ ROW = Row(
 )
 
 
+def columns_of(line: bytes) -> list[str]:
+    return next(csv.reader(io.StringIO(line.decode())))
+
+
 def test_an_empty_answer_is_bare_nothing_and_numbers_are_bare() -> None:
     """Master.csv: 21 columns, text in quotes, no quotes around integers, nothing at all for no answer."""
     line = csv_line(ROW, ZoneInfo("Asia/Novosibirsk"))
     assert b'"2023-11-15 05:13:20",,"2023-11-15 05:13:23",2,0,"NO ANSWER"' in line
-    columns = next(csv.reader(io.StringIO(line.decode())))
+    columns = columns_of(line)
     assert len(columns) == 21
     assert columns[4] == ROW.caller
 
@@ -39,11 +43,22 @@ def test_whole_seconds_are_truncated_differences() -> None:
     assert (told["StartTime"], told["EndTime"], told["Duration"]) == ("2023-11-14 22:13:20", "2023-11-14 22:13:23", "2")
 
 
+def test_records_agree_with_the_truth() -> None:
+    """For a plain talk, what was billed is what was talked and held, to the second that is cut off."""
+    played = build(6, calls=40, rate=0.5, agents=30, mix={"direct_answered": 1, "hold": 1})
+    play_all(played)
+    answered = [t for t in played.closed.values() if t["outcome"] == "answered"]
+    billed = {line[16]: int(line[13]) for line in map(columns_of, played.records)}
+    assert len(answered) > 30
+    for truth in answered:
+        assert abs(billed[truth["uniqueid"]] - truth["talk_s"] - truth["hold_s"]) <= 1
+
+
 def test_events_and_master_csv_say_the_same() -> None:
     """Each Cdr event has its line in Master.csv, and every call has at least one record of its first channel."""
     played = build(6, calls=80, rate=0.7, agents=30)
     events = [head(frame.wire) for frame in play_all(played) if frame.event == "Cdr"]
-    lines = [next(csv.reader(io.StringIO(line.decode()))) for line in played.records]
+    lines = list(map(columns_of, played.records))
     assert [(e["UniqueID"], e["Destination"], e["StartTime"], e["Disposition"]) for e in events] == [
         (line[16], line[2], line[9], line[14]) for line in lines
     ]
