@@ -1,24 +1,29 @@
 """Which events a partition has seen: two generations of ids, so that memory is bounded and the oldest go first."""
 
+from collections.abc import Set as AbstractSet
+
 
 class Seen:
-    """Remembers at most `limit` ids (about 98 bytes each), and at least the last half of that."""
+    """Remembers about `limit` ids at most (98 bytes each), and at least the last half of that.
 
-    __slots__ = ("_generation", "_new", "_old")
+    An id is seen when it is in `new` or in `old`. The hot loop looks there and adds to `new` by itself, for a call costs
+    more than the look-up; it calls `turn` after each batch.
+    """
+
+    __slots__ = ("_generation", "new", "old")
 
     def __init__(self, limit: int) -> None:
         self._generation = max(1, limit // 2)
-        self._new: set[bytes] = set()
-        self._old: set[bytes] = set()
+        self.new: set[bytes] = set()
+        self.old: AbstractSet[bytes] = frozenset()
 
-    def first(self, event_id: bytes) -> bool:
-        """Tell whether this id comes for the first time, and remember it."""
-        if event_id in self._new or event_id in self._old:
-            return False
-        self._new.add(event_id)
-        if len(self._new) >= self._generation:
-            self._old, self._new = self._new, set()
-        return True
+    def add(self, event_id: bytes) -> None:
+        """Remember an id."""
+        if event_id not in self.old:
+            self.new.add(event_id)
+        self.turn()
 
-    def __len__(self) -> int:
-        return len(self._new) + len(self._old)
+    def turn(self) -> None:
+        """Let go of the old generation once the new one is full."""
+        if len(self.new) >= self._generation:
+            self.old, self.new = self.new, set()

@@ -71,6 +71,7 @@ def transactional(kafka: Kafka, identity: str) -> Producer:
             "transactional.id": identity,
             "transaction.timeout.ms": round(TRANSACTION_TIMEOUT * 1000),
             "message.max.bytes": RECORD_LIMIT,
+            "linger.ms": 20,  # a commit does not wait for it
             # A commit is five requests, and each may find the one before not finished yet: short naps, not 100 ms.
             "retry.backoff.ms": 5,
             "retry.backoff.max.ms": 200,
@@ -141,7 +142,7 @@ def end_of(client: Consumer, topic: str) -> int:
 _WRITES: dict[str, Any] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
-    "linger.ms": 20,
+    "linger.ms": 5,
     "batch.num.messages": 10_000,
     "queue.buffering.max.messages": 500_000,
     "partitioner": "murmur2_random",  # as the Java clients choose, so that a key has one partition for everybody

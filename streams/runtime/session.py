@@ -22,6 +22,23 @@ class Message(Protocol):
         ...
 
 
+@dataclass(slots=True, kw_only=True)  # not frozen: that costs 0.7 us more per event, a fifth of all of enrichment
+class Output:
+    """One record for the stage's target, on the partition number of its input."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An input record that cannot be used: it becomes a DeadLetter in the batch's own transaction."""
+
+    message: Message
+    reason: str
+    stage: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a stage stands in one input partition, as a transaction commits it."""
