@@ -23,14 +23,14 @@ _UNMATCHED: Row = {
 }
 
 
-def transfers(call: OpenCall, story: Story) -> list[Row]:
+def transfers(call: OpenCall, story: Story, talk: Talk) -> list[Row]:
     """Rows of Transfer. A REFER to the parking lot is a BlindTransfer in AMI, and none here."""
     parked = [fact.ts for fact in story.rest if fact.type == "park.started"]
     return [
         {
             "kind": fact.data.get("kind", ""),
             "by": fact.agent,
-            "to": _target(call, fact),
+            "to": _target(call, fact, talk),
             "at": fact.ts,
             "result": "completed" if fact.type == "transfer.completed" else "failed",
         }
@@ -43,18 +43,15 @@ def transfers(call: OpenCall, story: Story) -> list[Row]:
 _TOGETHER = 1_000_000
 
 
-def _target(call: OpenCall, fact: Fact) -> str:
-    """The extension a blind transfer names; the telephone behind the other half of an attended one."""
+def _target(call: OpenCall, fact: Fact, talk: Talk) -> str:
+    """The extension that a blind transfer names; of an attended one the party that the transferer talked with last."""
     if fact.data.get("extension"):
         return fact.data["extension"]
-    leg = call.legs.get(fact.data.get("target_leg", ""))
-    if leg is not None:
-        return leg.agent or leg.endpoint or leg.number
-    second = fact.data.get("second_bridge", "")
-    for other in call.legs.values():
-        if not other.local and other.agent != fact.agent and any(stay.bridge == second for stay in other.stays):
-            return other.agent or other.number
-    return ""
+    by = {fact.data.get("by_leg", ""), fact.data.get("second_by_leg", "")}
+    asked = [span.legs - by for span in talk.spans if span.legs & by and talk.customer not in span.legs - by]
+    names = {fact.data.get("target_leg", ""), *(asked[-1] if asked else ())}
+    found = [call.legs[name] for name in sorted(names) if name in call.legs and not call.legs[name].local]
+    return found[0].agent or found[0].number if found else ""
 
 
 def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:

@@ -37,7 +37,7 @@ def record(call: OpenCall, short_abandon_s: float) -> Row:
         "segments": parts,
         "participants": extras.participants(parties, parts),
         "queue_visits": visits,
-        "transfers": extras.transfers(call, story),
+        "transfers": extras.transfers(call, story, talk),
         "holds": extras.holds(call, talk, until),
         "recordings": extras.recordings(call, story),
         "notes": extras.notes(story),
