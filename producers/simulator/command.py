@@ -125,17 +125,10 @@ def asterisk(
         )
         player = Player(centre, exchange, _append(files, truth), calls)
         server = Server(player, gate, clock, faults=faults, seed=seed)
+        end = {"crash_after": crash_after, "restart_after": restart_after, "shutdown_after": shutdown_after}
+        tls = _tls(tls_cert, tls_key)
         course = Course(
-            host=host,
-            port=port,
-            tls=_tls(tls_cert, tls_key),
-            ready_file=ready_file,
-            leave=leave,
-            wait=wait,
-            flood=flood,
-            crash_after=crash_after,
-            restart_after=restart_after,
-            shutdown_after=shutdown_after,
+            host=host, port=port, tls=tls, ready_file=ready_file, wait=wait, leave=leave, flood=flood, **end
         )
         asyncio.run(_serve(server, course))
     typer.echo(f"played {player.finished} calls, sent {server.sent} events, at most {server.latest // 1000} ms late")
