@@ -51,7 +51,7 @@ def adapters(settings: Settings, config: Path | None) -> Iterator[Role]:
 def _part(name: str, module: str, data: Path, port: int, **environ: str) -> Role:
     command = [sys.executable, "-m", module, f"--data-dir={data}", f"--port={port}"]
     log = data.parent / "logs" / f"{name}.log"
-    return Role(name=name, child=Child(command, log=log, answers=lambda: listens(port), environ=environ))
+    return Role(name=name, child=Child(command, log=log, answers=lambda: listens(port), environ=environ, port=port))
 
 
 def _component(settings: Settings, config: Path | None, kind: str, name: str, worker: int = 0) -> Role:

@@ -12,7 +12,6 @@ from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal
 
 _LOOK = 0.2
-_LONGEST_WAIT = 30.0
 _STEADY = 20.0
 
 
@@ -25,13 +24,14 @@ class Role:
 
 
 class Supervisor:
-    """Keeps every role running until `stop`. A role that dies again soon waits longer each time, up to 30 s.
+    """Keeps every role running until `stop`. A role that dies again soon waits longer each time, up to `longest_wait` s.
 
     One thread calls it, and must live as long as the children: they end with the thread that started them.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, longest_wait: float = 30.0) -> None:
         self._clock = clock
+        self._longest_wait = longest_wait
         self._roles: list[Role] = []
         self._born: dict[str, float] = {}
         self._wait: dict[str, float] = {}
@@ -74,7 +74,7 @@ class Supervisor:
         if role.name not in self._due:
             lived = now - self._born.get(role.name, now)
             before = 0.0 if lived > _STEADY else self._wait.get(role.name, 0.0)
-            self._wait[role.name] = wait = min(_LONGEST_WAIT, before * 2 or _LOOK)
+            self._wait[role.name] = wait = min(self._longest_wait, before * 2 or _LOOK)
             self._due[role.name] = now + wait
             structlog.get_logger().warning("role died; it is started again", role=role.name, after_s=wait)
         if now < self._due[role.name]:

@@ -37,7 +37,7 @@ def demo(
     console = Console(stderr=True)
     stop = stop_on_signals()
     clock = SystemClock()
-    centre = call_centre.prepare(folder, calls=calls, rate=rate, seed=seed)
+    centre = call_centre.prepare(folder, call_centre.Plan(calls=calls, rate=rate, seed=seed))
     with call_centre.simulated(centre), running(centre.config, console) as (settings, supervisor):
         known = call_centre.load_contacts(centre, settings)
         call_centre.await_contacts(settings, known, clock, supervisor.tend)

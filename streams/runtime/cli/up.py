@@ -33,7 +33,9 @@ def up(config: Config = None) -> None:
 
 
 @contextmanager
-def running(config: Path | None, console: Console) -> Iterator[tuple[Settings, Supervisor]]:
+def running(
+    config: Path | None, console: Console, *, longest_wait: float = 30.0
+) -> Iterator[tuple[Settings, Supervisor]]:
     """The set-up of a configuration without its PBX adapters, started; stopped at the end, whatever happens."""
     if config is None and DEFAULT_CONFIG.exists():
         config = DEFAULT_CONFIG
@@ -42,7 +44,7 @@ def running(config: Path | None, console: Console) -> Iterator[tuple[Settings, S
     settings = resolved(plain)
     if not plain.kafka.bootstrap:
         kafka_jars(default_cache(), console.print)
-    supervisor = Supervisor(SystemClock())
+    supervisor = Supervisor(SystemClock(), longest_wait=longest_wait)
     try:
         with console.status("starting Kafka, ClickHouse and the CRM"):
             supervisor.start(

@@ -3,8 +3,8 @@
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,28 @@ port = 0
 [clickhouse]
 port = 0
 
-[pbx.main]
+[streams.enrich]
+workers = {workers}
+
+[streams.fold]
+workers = {workers}
+
+[crm.crm]
+connector = "sandbox"
+port = 0
+country = "FR"
+"""
+_PBX = r"""
+[pbx.{name}]
 adapter = "asterisk_ami"
 host = "127.0.0.1"
 port = {port}
 username = "trunkline"
 secret_file = "ami-secret"
 
-[pbx.main.numbers]
+[pbx.{name}.numbers]
 country = "FR"
 extensions = '[1-9]\d{{3}}'
-
-[crm.crm]
-connector = "sandbox"
-port = 0
-country = "FR"
 """
 _MARK = "made-by-trunkline-demo"
 _IMPORT = 500
@@ -50,63 +57,92 @@ _CONTACTS_WAIT = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be played, and by how many processes it is worked on."""
+
+    calls: int
+    """On each PBX."""
+    rate: float
+    """Calls a second that arrive on each PBX, on average."""
+    seed: int
+    talk_mean: float = 6.0
+    pbxs: tuple[str, ...] = ("main",)
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Centre:
-    """Where the demo's things are, and what is to be played."""
+    """Where the demo's things are."""
 
     folder: Path
-    ami_port: int
-    calls: int
-    rate: float
-    seed: int
+    plan: Plan
+    ports: Mapping[str, int]
+    """AMI port of each PBX."""
 
     @property
     def config(self) -> Path:
         return self.folder / "trunkline.toml"
 
     @property
-    def truth(self) -> Path:
-        return self.folder / "truth.jsonl"
-
-    @property
     def contacts(self) -> Path:
         return self.folder / "contacts.jsonl"
 
+    def truth(self, pbx: str) -> Path:
+        return self.folder / f"truth-{pbx}.jsonl"
 
-def prepare(folder: Path, *, calls: int, rate: float, seed: int) -> Centre:
+
+def prepare(folder: Path, plan: Plan) -> Centre:
     """A fresh folder with the demo's configuration; Fatal when the folder holds something else."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         raise Fatal(f"{folder} is not empty and not a former demo's; name another with --folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    centre = Centre(folder=folder.absolute(), ami_port=free_port(), calls=calls, rate=rate, seed=seed)
+    centre = Centre(folder=folder.absolute(), plan=plan, ports={name: free_port() for name in plan.pbxs})
     secret = folder / "ami-secret"
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_hex(16), encoding="ascii")
-    text = _TOML.format(data=_quoted(str(centre.folder / "data")), port=centre.ami_port)
-    centre.config.write_text(text, encoding="utf-8")
+    data = orjson.dumps(str(centre.folder / "data")).decode()
+    sections = [_PBX.format(name=name, port=port) for name, port in centre.ports.items()]
+    centre.config.write_text("".join([_TOML.format(data=data, workers=plan.workers), *sections]), encoding="utf-8")
     return centre
 
 
 @contextmanager
-def simulated(centre: Centre) -> Iterator[Child]:
-    """The call centre, waiting: it makes its first call once somebody has logged in."""
+def simulated(centre: Centre) -> Iterator[None]:
+    """The PBXs, waiting: each makes its first call once somebody has logged in."""
+    with ExitStack() as running:
+        for pbx in centre.ports:
+            running.enter_context(_simulator(centre, pbx))
+        yield
+
+
+def _simulator(centre: Centre, pbx: str) -> Child:
+    port, plan = centre.ports[pbx], centre.plan
     options = {
-        "port": centre.ami_port,
-        "calls": centre.calls,
-        "rate": centre.rate,
-        "seed": centre.seed,
-        "talk-mean": 6,
-        "speed": 1,
-        "truth": centre.truth,
+        "port": port,
+        "calls": plan.calls,
+        "rate": plan.rate,
+        "seed": plan.seed,
+        "talk-mean": plan.talk_mean,
+        "agents": max(30, round(plan.rate * 20)),
+        "truth": centre.truth(pbx),
         "contacts-out": centre.contacts,
         "secret-file": centre.folder / "ami-secret",
     }
     command = [sys.executable, "-m", "streams.runtime.cli", "simulate", "asterisk", "--wait"]
     command += [f"--{name}={value}" for name, value in options.items()]
-    log = centre.folder / "data" / "logs" / "simulator.log"
-    with Child(command, log=log, answers=lambda: listens(centre.ami_port), environ={SUPERVISED: "1"}) as child:
-        yield child
+    log = centre.folder / "data" / "logs" / f"simulator.{pbx}.log"
+    return Child(command, log=log, answers=lambda: listens(port), environ={SUPERVISED: "1"})
+
+
+def truth_lines(centre: Centre) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(PBX, line) of what the simulators have told so far; a half-written last line is left for later."""
+    for pbx in centre.ports:
+        if centre.truth(pbx).exists():
+            text = centre.truth(pbx).read_bytes()
+            for line in text[: text.rfind(b"\n") + 1].splitlines():
+                yield pbx, orjson.loads(line)
 
 
 def load_contacts(centre: Centre, settings: Settings) -> int:
@@ -164,7 +200,3 @@ def journal(settings: Settings) -> list[dict[str, Any]]:
 def crm_headers(settings: Settings) -> dict[str, str]:
     token = (settings.crm["crm"].model_extra or {})["token"]
     return {"Authorization": f"Bearer {token.get_secret_value()}"}
-
-
-def _quoted(text: str) -> str:
-    return orjson.dumps(text).decode()

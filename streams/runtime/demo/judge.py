@@ -22,38 +22,34 @@ class Verdict:
     """Call id to what is wrong with it; empty when all is well."""
 
 
-def truths(lines: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The last line of each call, by its uniqueid: the one at its end, if it ended."""
-    return {line["uniqueid"]: line for line in lines}
+def truths(lines: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
+    """The last line of each call, by its call id: the one at its end, if it ended. Lines come with their PBX."""
+    return {f"{pbx}:{line['uniqueid']}": line for pbx, line in lines}
 
 
 def judge(
-    truth: Mapping[str, Mapping[str, Any]],
-    calls: Sequence[Mapping[str, Any]],
-    entries: Sequence[Mapping[str, Any]],
-    pbx: str,
+    truth: Mapping[str, Mapping[str, Any]], calls: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]]
 ) -> Verdict:
     """Compare by call id: each happened call once in the warehouse and once in the journal, saying the same."""
-    expected = {f"{pbx}:{uniqueid}": line for uniqueid, line in truth.items()}
     rows = Counter(call["call_id"] for call in calls)
     written = Counter(entry["call_id"] for entry in entries)
     found = {call["call_id"]: call for call in calls}
     wrong: dict[str, str] = {}
-    for call_id in {*expected, *rows, *written}:
+    for call_id in {*truth, *rows, *written}:
         reasons = [
-            *_count(rows[call_id], "in the warehouse", call_id in expected),
-            *_count(written[call_id], "in the journal", call_id in expected),
+            *_count(rows[call_id], "in the warehouse", call_id in truth),
+            *_count(written[call_id], "in the journal", call_id in truth),
         ]
-        if call_id in expected and call_id in found:
-            reasons += differences(expected[call_id], found[call_id])
+        if call_id in truth and call_id in found:
+            reasons += differences(truth[call_id], found[call_id])
         if reasons:
             wrong[call_id] = "; ".join(reasons)
     return Verdict(
-        happened=len(expected),
+        happened=len(truth),
         in_warehouse=len(calls),
         in_journal=len(entries),
-        matches=Counter(call["match"] for call in calls),
-        outcomes=Counter(call["outcome"] for call in calls),
+        matches=dict(Counter(call["match"] for call in calls)),
+        outcomes=dict(Counter(call["outcome"] for call in calls)),
         differing=wrong,
     )
 

@@ -1,10 +1,8 @@
 """The demo while it runs: what has happened so far beside what has arrived so far."""
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import orjson
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -12,7 +10,7 @@ from rich.table import Table
 from streams.runtime import warehouse
 from streams.runtime.clock import Clock
 from streams.runtime.config import Settings
-from streams.runtime.demo.centre import Centre
+from streams.runtime.demo.centre import Centre, truth_lines
 from streams.runtime.demo.latency import RingWatch
 from streams.runtime.errors import Fatal
 
@@ -27,22 +25,15 @@ SELECT (SELECT count() FROM calls_latest WHERE state = 'final') AS final,
 """
 
 
-def truth_lines(centre: Centre) -> Iterator[dict[str, Any]]:
-    """What the simulator has told so far; a half-written last line is left for later."""
-    if centre.truth.exists():
-        text = centre.truth.read_bytes()
-        for line in text[: text.rfind(b"\n") + 1].splitlines():
-            yield orjson.loads(line)
-
-
 class Progress:
     """Shows the counts until all calls are over and have arrived, or until patience ends."""
 
     def __init__(self, centre: Centre, settings: Settings, clock: Clock, console: Console) -> None:
-        self._centre, self._settings, self._clock, self._console = centre, settings, clock, console
+        self._centre, self._clock, self._console = centre, clock, console
         self._client = warehouse.connect(settings.clickhouse)
+        self._calls = centre.plan.calls * len(centre.ports)
 
-    def follow(self, watch: RingWatch, tend: Callable[[], None], stop: threading.Event) -> None:
+    def follow(self, watch: RingWatch, tend: Callable[[], None], stop: threading.Event | None = None) -> None:
         """Returns when everything has arrived, when it should have, or when a person stops it."""
         deadline: float | None = None
         with Live(console=self._console, refresh_per_second=2, transient=True) as live:
@@ -51,7 +42,7 @@ class Progress:
                 ended, open_ = self._happened()
                 arrived = self._arrived()
                 live.update(self._table(ended, open_, arrived, watch))
-                if ended < self._centre.calls:
+                if ended < self._calls:
                     continue
                 if arrived["final"] >= ended and arrived["written"] >= ended and not arrived["open"]:
                     return
@@ -60,7 +51,7 @@ class Progress:
                     return
 
     def _happened(self) -> tuple[int, int]:
-        last = {line["uniqueid"]: line["open"] for line in truth_lines(self._centre)}
+        last = {(pbx, line["uniqueid"]): line["open"] for pbx, line in truth_lines(self._centre)}
         return sum(not o for o in last.values()), sum(last.values())
 
     def _arrived(self) -> dict[str, int]:
@@ -71,7 +62,7 @@ class Progress:
         return found[0]
 
     def _table(self, ended: int, open_: int, arrived: dict[str, int], watch: RingWatch) -> Table:
-        table = Table(title=f"a call centre, {self._centre.calls} calls", show_header=False)
+        table = Table(title=f"a call centre, {self._calls} calls", show_header=False)
         for what, count in (
             ("calls over / now", f"{ended} / {open_}"),
             ("events on the bus", str(watch.seen)),

@@ -7,9 +7,8 @@ from clickhouse_connect.driver.client import Client
 from streams.runtime import warehouse
 from streams.runtime.config import Settings
 from streams.runtime.demo import judge
-from streams.runtime.demo.centre import Centre, journal
+from streams.runtime.demo.centre import Centre, journal, truth_lines
 from streams.runtime.demo.latency import quantile
-from streams.runtime.demo.progress import truth_lines
 from streams.runtime.demo.report import Answer, Delays
 
 _JOURNAL = """
@@ -17,14 +16,13 @@ SELECT quantileExact(0.5)(delay) AS p50, quantileExact(0.99)(delay) AS p99
 FROM (SELECT min(dateDiff('microsecond', call_ended_at, at)) / 1e6 AS delay FROM crm_writes
       WHERE state = 'CONFIRMED' AND call_ended_at IS NOT NULL GROUP BY call_id)
 """
-PBX = "main"
 
 
 def collect(centre: Centre, settings: Settings, ring_delays: list[float]) -> tuple[judge.Verdict, Delays, list[Answer]]:
     """The comparison, the delays, and the sample queries with their answers."""
     client = warehouse.connect(settings.clickhouse)
     calls = list(warehouse.rows(client, "SELECT * FROM calls_latest"))
-    verdict = judge.judge(judge.truths(truth_lines(centre)), calls, journal(settings), PBX)
+    verdict = judge.judge(judge.truths(truth_lines(centre)), calls, journal(settings))
     written = next(warehouse.rows(client, _JOURNAL))
     delays = Delays(
         ring_p50=quantile(ring_delays, 0.5),

@@ -1,0 +1,58 @@
+"""The truth beside what arrived, where a PBX was not being read for a while: what can be known must be right."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams.runtime.demo.judge import differences
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """When nobody read a PBX, µs, as the log itself says."""
+
+    pbx: str
+    start: int
+    end: int
+
+
+def wrongs(truth: Mapping[str, Row], calls: Sequence[Row], entries: Sequence[Row], gaps: Sequence[Gap]) -> list[str]:
+    """Every call that is missing, double, never happened, or says what is not so; [] when all is well.
+
+    A call that lived while its PBX was read throughout must be there exactly, once in each place. One that a gap
+    touched must be there once, closed, and flagged; only a call whose whole life lay in a gap may be missing.
+    """
+    found = {call["call_id"]: call for call in calls}
+    rows, written = Counter(c["call_id"] for c in calls), Counter(e["call_id"] for e in entries)
+    known = {name for call_id, line in truth.items() for name in _names(call_id, line)}
+    told = [f"{call_id}: never happened" for call_id in {*rows, *written} if call_id not in known]
+    told += [f"{call_id}: {n} times" for counted in (rows, written) for call_id, n in counted.items() if n > 1]
+    for call_id, line in truth.items():
+        near = [gap for gap in gaps if call_id.startswith(f"{gap.pbx}:") and _touches(gap, line)]
+        there = [name for name in _names(call_id, line) if name in found]
+        if not there:
+            if not any(gap.start <= line["started_at"] and line["ended_at"] <= gap.end for gap in near):
+                told.append(f"{call_id}: lost")
+            continue
+        told += [f"{name}: not in the journal" for name in there if not written[name]]
+        told += [f"{name}: still {found[name]['state']}" for name in there if found[name]["state"] != "final"]
+        if near:
+            told += [f"{name}: not flagged" for name in there if "gap" not in found[name]["quality"]]
+        elif there != [call_id]:
+            told.append(f"{call_id}: is {there}")
+        else:
+            told += [f"{call_id}: {difference}" for difference in differences(line, found[call_id])]
+    return told
+
+
+def _names(call_id: str, line: Row) -> list[str]:
+    """The ids that a call may have where its parts could not be joined: that of any linkedid in it."""
+    pbx = call_id.partition(":")[0]
+    return list(dict.fromkeys([call_id, *(f"{pbx}:{linkedid}" for linkedid in line["linkedids"])]))
+
+
+def _touches(gap: Gap, line: Row) -> bool:
+    return bool(line["started_at"] <= gap.end and gap.start <= line["ended_at"])
