@@ -42,7 +42,7 @@ def test_killed_processes_lose_and_double_nothing(tmp_path: Path) -> None:
     """Adapters, both enrich and fold workers, sinks, broker, engine and CRM, each killed that many times."""
     rng = random.Random(SEED)
     folder = tmp_path / "centre"
-    everybody = 2 + 2 * 2 + 2 + 3
+    everybody = 12
     calls = round(RATE * CYCLE_S * KILLS * everybody)
     plan = call_centre.Plan(calls=calls, rate=RATE, seed=SEED, pbxs=("north", "south"), workers=2)
     centre = call_centre.prepare(folder, plan)
