@@ -4,7 +4,7 @@ Per event little is done: it is put where its call is. The record is computed fr
 only when a revision may be due: it rings, it waits, somebody talks, it is over, it is final.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
@@ -18,7 +18,10 @@ from streams.runtime import config, metrics
 from streams.runtime.clock import Clock
 from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
 
+NAME = "fold"
 MICRO = 1_000_000
+UNRELATED = frozenset({"agent.state", "dtmf", "source.down", "gap.detected"})
+"""A third of a PBX's events: they change no call, so they are not even decoded."""
 SWEEP_US = 60 * MICRO
 MILESTONE = ("state", "agent", "reached_number", "native_ids")
 """While the call goes on, a revision is emitted only when one of these changed."""
@@ -36,7 +39,7 @@ class Fold:
     ending: dict[OpenCall, None] = field(default_factory=dict)
     """Calls that are over and wait for the grace to pass, by the time of their last event."""
     past: Past = field(init=False)
-    out: list[Output | Refused] = field(default_factory=list)
+    out: list[Output] = field(default_factory=list)
     silent: bool = True
     """Until the first new input: what is replayed was answered before."""
     swept_at: int = 0
@@ -50,22 +53,25 @@ class Fold:
 
     def replay(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            try:
-                row, tail = wire.read_event(message.value() or b"")
-            except UndecodableError:
-                continue  # it was refused when it was new
-            self._take(row, tail, message.offset(), 0)
+            value = message.value() or b""
+            if wire.event_type(value) not in UNRELATED:
+                row, tail = wire.read_event(value)
+                self._take(row, tail, message.offset(), 0)
 
-    def process(self, messages: Sequence[Message], now: int) -> Iterable[Output | Refused]:
+    def process(self, messages: Sequence[Message], now: int) -> Iterator[Output | Refused]:
         self._begin(now)
         for message in messages:
+            value = message.value() or b""
+            if wire.event_type(value) in UNRELATED:
+                continue
             try:
-                row, tail = wire.read_event(message.value() or b"")
+                row, tail = wire.read_event(value)
             except UndecodableError as e:
-                self.out.append(Refused(message=message, reason=str(e), stage="fold"))
+                yield Refused(message=message, reason=str(e), stage=NAME)
                 continue
             self._take(row, tail, message.offset(), now)
-        return self._said()
+            if self.out:
+                yield from self._said()
 
     def tick(self, now: int) -> Iterable[Output]:
         self._begin(now)
@@ -77,12 +83,12 @@ class Fold:
                     self._over(call, now)
             metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
         self.past.trim(now)
-        return [each for each in self._said() if isinstance(each, Output)]
+        return self._said()
 
     def low_water(self) -> int | None:
         return min((call.low for scope in self.scopes.values() for call in scope.calls.values()), default=None)
 
-    def _said(self) -> list[Output | Refused]:
+    def _said(self) -> list[Output]:
         said, self.out = self.out, []
         return said
 
@@ -196,8 +202,8 @@ class Fold:
     def _emit(self, call: OpenCall, row: Row, now: int) -> None:
         call.rev += 1
         row["rev"], row["updated_at"], row["events"] = call.rev, now, call.events
-        call.said, call.changed = row, False
-        self.out.append(Output(key=row["call_id"].encode(), value=wire.write_call(row)))
+        call.said, call.said_bytes, call.changed = row, wire.write_call(row), False
+        self.out.append(Output(key=call.id.encode(), value=call.said_bytes))
 
     def _merge(self, scope: Scope, gone: OpenCall, now: int) -> None:
         """A call that was found to be part of an older one says so, if anything was said of it."""
@@ -210,10 +216,7 @@ class Fold:
         self._put_away(gone, now)
 
     def _put_away(self, call: OpenCall, now: int) -> None:
-        row = call.said
-        if row is not None:
-            said = wire.Said(row["call_id"], row["rev"], row["merge_key"], row["state"], row["merged_into"])
-            self.past.put((call.merge_key, call.id), wire.write_call(row), said, now or None)
+        self.past.put((call.merge_key, call.id), call.said_bytes, wire.read_said(call.said_bytes), now or None)
 
     def _amend(self, key: Key, finished: Record, event: Row, now: int) -> None:
         """A late fact of a finished call: the whole record again, one revision on."""
@@ -234,9 +237,9 @@ def open_stage(settings: config.Settings, clock: Clock) -> Stage:  # noqa: ARG00
         return Fold(rules, partition)
 
     return Stage(
-        name="fold",
-        source="call-events-enriched",
-        target="calls",
+        name=NAME,
+        source=settings.kafka.name("call-events-enriched"),
+        target=settings.kafka.name("calls"),
         window_s=rules.amend_seconds,
         open=task,
     )

@@ -46,7 +46,8 @@ class OpenCall:
     """When its last event was processed, by our clock."""
     rev: int = 0
     said: Row | None = None
-    """The record as it was last emitted."""
+    """The record as it was last emitted, and its bytes."""
+    said_bytes: bytes = b""
     changed: bool = True
     """Something came since `said`."""
     last_at: int = 0

@@ -1,6 +1,7 @@
 """What was said of calls that are not open here: finished ones, which a late fact may still amend, within bounds."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from streams.processors.folding import wire
 
@@ -16,6 +17,7 @@ class Record:
     """The last record of a call."""
 
     value: bytes
+    rev: int
     state: str
     merged_into: str
     at: int | None
@@ -38,10 +40,15 @@ class Past:
         return len(self._records)
 
     def put(self, key: Key, value: bytes, said: wire.Said, at: int | None = None) -> None:
-        """Remember the newest record of a call."""
+        """Remember the highest revision of a call; the oldest finished calls make room for it."""
+        known = self._records.get(key)
+        if known is not None and known.rev > said.rev:
+            return
         self.pop(key)
-        self._records[key] = Record(value, said.state, said.merged_into, at)
+        self._records[key] = Record(value, said.rev, said.state, said.merged_into, at)
         self.size += len(value) + _OVERHEAD
+        if self.size > self._most:
+            self._make_room()
 
     def pop(self, key: Key) -> Record | None:
         found = self._records.pop(key, None)
@@ -64,15 +71,22 @@ class Past:
         return record.ended_at
 
     def trim(self, now: int) -> None:
-        """Let go of what is too old, and of the oldest finished calls while there is too much."""
+        """Let go of what is too old."""
         self._began = self._began or now
-        surplus = self.size - self._most
+        for key, _ in list(takewhile(lambda item: self._old(item[1], now), self._records.items())):
+            self.pop(key)
+
+    def _old(self, record: Record, now: int) -> bool:
+        return now - (self._began if record.at is None else record.at) > self._keep
+
+    def _make_room(self) -> None:
+        """The oldest finished calls go, a sixteenth of the bound at once: it need not be done for every call."""
         gone = []
+        surplus = self.size - self._most + self._most // 16
         for key, record in self._records.items():
-            old = (record.at or self._began) < now - self._keep
-            if not old and surplus <= 0:
+            if surplus <= 0:
                 break
-            if old or record.state in _OVER:
+            if record.state in _OVER:
                 gone.append(key)
                 surplus -= len(record.value) + _OVERHEAD
         for key in gone:

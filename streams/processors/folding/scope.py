@@ -58,7 +58,7 @@ class Scope:
         recalled = self.past.pop((self.merge_key, native))
         if recalled is not None:
             call.said = wire.read_call(recalled.value)
-            call.rev = call.said["rev"]
+            call.said_bytes, call.rev = recalled.value, call.said["rev"]
         self.calls[native] = call
         self._name(call, native)
         return call
