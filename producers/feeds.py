@@ -142,17 +142,23 @@ def follow(path: Path, *, from_start: bool = False, poll: float = 0.5) -> Feed:
     """
 
     def read(reading: Reading) -> Iterator[Batch]:
-        tail = Tail(path, reading, from_start=from_start)
-        quiet_until = 0.0
-        while not reading.stop.is_set():
-            batch = Batch()
-            if reading.clock.monotonic() >= quiet_until:
-                batch = tail.next()
-                if not batch.items:
-                    quiet_until = reading.clock.monotonic() + poll
-            yield batch
-            if not batch.items:
-                reading.clock.sleep(TURN, reading.stop)
-        tail.close()
+        try:
+            yield from _poll(Tail(path, reading, from_start=from_start), reading, poll)
+        except PermissionError as e:
+            raise Fatal(f"{path} may not be read: give this process's user the right to read it and its folder") from e
 
     return read
+
+
+def _poll(tail: Tail, reading: Reading, seconds: float) -> Iterator[Batch]:
+    quiet_until = reading.clock.monotonic()
+    while not reading.stop.is_set():
+        batch = Batch()
+        if reading.clock.monotonic() >= quiet_until:
+            batch = tail.next()
+            if not batch.items:
+                quiet_until = reading.clock.monotonic() + seconds
+        yield batch
+        if not batch.items:
+            reading.clock.sleep(TURN, reading.stop)
+    tail.close()

@@ -5,6 +5,7 @@ not read of a rotated file is read before the present one.
 """
 
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
@@ -38,8 +39,6 @@ class Tail:
         self._offset = 0
         self._begin = b""
         """The first bytes of the open file, at most HEAD, as far as they were read."""
-        self._later: list[Path] = []
-        """Rotated files to read before the present one, oldest first."""
         self._notices: list[Notice] = []
         self._seen = int(reading.position.get("seen_us", 0))
         if reading.position:
@@ -52,8 +51,9 @@ class Tail:
         if self._notices:
             notices, self._notices = self._notices, []
             return Batch(items=notices)
-        while self._file is not None or self._open_next():
-            assert self._file is not None
+        if self._file is None and self._path.exists():
+            self._open(self._path)
+        while self._file is not None:
             if self._is_cut():
                 self._rescue()
                 continue
@@ -64,10 +64,11 @@ class Tail:
                 return self._give(whole or data)
             if not over:
                 break
-            batch = self._give(data)
-            self.close()
-            if batch.items:
-                return Batch(items=batch.items)  # the next file's first line gives a position
+            rest = self._give(data).items if data else ()
+            with suppress(FileNotFoundError):  # rotated again this very moment: the next turn looks anew
+                self._open(self._after_this())
+            if rest:
+                return Batch(items=rest)  # the next file's first line gives a position
         return Batch()
 
     def close(self) -> None:
@@ -105,22 +106,9 @@ class Tail:
         self._offset = offset
         self._begin = os.pread(self._file.fileno(), min(offset, HEAD), 0)
 
-    def _open_next(self) -> bool:
-        while self._later:
-            path = self._later.pop(0)
-            if path.exists():
-                self._open(path)
-                return True
-        if self._path.exists():
-            self._open(self._path)
-            return True
-        return False
-
     def _is_over(self) -> bool:
-        """Nobody writes to the open file any more: its name belongs to another one, or to none while others wait."""
+        """Nobody writes to the open file any more: its name belongs to another one."""
         assert self._file is not None
-        if self._later:
-            return True
         try:
             return self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
         except FileNotFoundError:
@@ -142,7 +130,6 @@ class Tail:
             self._open(self._path)
             return
         self._open(copy, offset)
-        self._later = [self._path]
 
     def _resume(self, position: Position) -> None:
         offset, size, known = int(position["offset"]), int(position["head"]), str(position["hash"])
@@ -150,17 +137,26 @@ class Tail:
         if found is None:
             if self._path.exists() or self._rotated():
                 self._lost()
-            self._later = [p for p in self._rotated() if p.stat().st_mtime_ns // 1000 > self._seen]
+            unread = [p for p in self._rotated() if p.stat().st_mtime_ns // 1000 > self._seen]
+            if unread:
+                self._open(unread[0])
             return
         self._open(found, offset)
         assert self._file is not None
         start = max(0, offset - _RECENT)
         for line in os.pread(self._file.fileno(), offset - start, start).split(b"\n")[:-1]:
             self._ordinals.of(line.removesuffix(b"\r"))
-        if found != self._path:
-            after = found.stat().st_mtime_ns
-            self._later = [p for p in self._rotated() if p != found and p.stat().st_mtime_ns > after]
-            self._later.append(self._path)
+
+    def _after_this(self) -> Path:
+        """The file that followed the open one; another with the same beginning is a copy of it."""
+        assert self._file is not None
+        after = os.fstat(self._file.fileno()).st_mtime_ns
+        later = (p for p in self._rotated() if p.stat().st_mtime_ns > after and not self._is_copy(p))
+        return next(later, self._path)
+
+    def _is_copy(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            return bool(self._begin) and file.read(len(self._begin)) == self._begin
 
     def _rotated(self) -> list[Path]:
         """The files that were this one, oldest first; compressed ones cannot be read on."""
