@@ -24,7 +24,7 @@ class Fact(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """What enrichment knew of a number when the call first showed it; decoded when a record is made."""
+    """What enrichment knew of a number when the call first showed it, still encoded."""
 
     ts: int
     seq: int
@@ -63,6 +63,8 @@ class OpenCall:
     bridges: dict[str, set[str]] = field(default_factory=dict)
     """Who is in which talk bridge at the moment, in the order of arrival: a hint that a revision may be due."""
     tails: dict[str, Tail] = field(default_factory=dict)
+    known: tuple[Tail, Row] | None = None
+    """The customer's tail, decoded: it is needed for every revision."""
     flags: set[str] = field(default_factory=set)
 
     @property

@@ -56,8 +56,6 @@ def _target(call: OpenCall, fact: Fact, talk: Talk) -> str:
 
 def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:
     """Rows of Hold: each leg's own, clipped to its talk; the end of one that goes on is not known."""
-    if not talk.spans:
-        return []
     rows = [
         {"leg_id": leg.id, "started_at": start, "ended_at": None if end == until and not call.over else end}
         for leg in call.legs.values()
@@ -138,7 +136,9 @@ def customer(call: OpenCall, parties: Parties) -> Row:
     """What the CRM knew of the customer's number when the call first showed it."""
     found = call.tails.get(parties.number) if parties.number else None
     if found is not None:
-        return wire.read_tail(found.tail)
+        if call.known is None or call.known[0] is not found:
+            call.known = (found, wire.read_tail(found.tail))
+        return call.known[1]
     match = "none"
     if parties.direction == "internal":
         match = "internal"

@@ -93,27 +93,30 @@ def talks(legs: Collection[Leg], until: int) -> list[Span]:
 
     Only legs with a person behind them are named. What is still going on ends at `until`.
     """
-    moves = [
-        (stay.ts, stay.seq, leg, stay.bridge if stay.joined else "", stay.bridge) for leg in legs for stay in leg.stays
-    ]
-    if not moves:
+    met = [leg for leg in legs if leg.stays]
+    if not met:
         return []
-    moves += [(leg.ended_at, _FOR_EVER, leg, "", "") for leg in legs if leg.stays and leg.ended_at is not None]
+    moves = [
+        (stay.ts, stay.seq, leg.id, stay.bridge if stay.joined else "", stay.bridge)
+        for leg in met
+        for stay in leg.stays
+    ]
+    moves += [(leg.ended_at, _FOR_EVER, leg.id, "", "") for leg in met if leg.ended_at is not None]
     moves.sort(key=itemgetter(0, 1))
     spans: list[Span] = []
     where: dict[str, str] = {}
-    local = {leg.id: leg.local for leg in legs if leg.local}
+    local = {leg.id: leg.local for leg in met if leg.local}
     since, groups = 0, list[frozenset[str]]()
     for ts, _, leg, into, of in moves:
-        if not into and of not in ("", where.get(leg.id)):
+        if not into and of not in ("", where.get(leg)):
             continue  # it left a bridge that it had already left for another
         if ts > since:
             _extend(spans, since, ts, groups)
             since = ts
         if into:
-            where[leg.id] = into
+            where[leg] = into
         else:
-            where.pop(leg.id, None)
+            where.pop(leg, None)
         groups = _groups(where, local)
     _extend(spans, since, until, groups)
     return spans
@@ -132,6 +135,8 @@ def _extend(spans: list[Span], start: int, end: int, groups: Iterable[frozenset[
 
 
 def _groups(where: dict[str, str], local: dict[str, str]) -> list[frozenset[str]]:
+    if len(where) < 2:  # noqa: PLR2004 - nobody talks alone
+        return []
     rooms: dict[str, set[str]] = {}
     for leg, bridge in where.items():
         rooms.setdefault(bridge, set()).add(leg)
