@@ -22,8 +22,10 @@ class Batch:
     first: int
     last: int
     messages: Sequence[Message]
+    replayed: bool = False
+    """It was written down by a former owner of the partition: the far side may have it, whole or in part."""
     skipped: frozenset[int] = frozenset()
-    """Offsets that the far side refused when this same batch was written before: refused again without being asked."""
+    """Offsets that the far side is known to refuse: refused again without being asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ class Lane:
 
     def take(self, now: float) -> Batch:
         """Return the next batch; the lane is busy until `busy` is set False."""
+        replayed = self._pending is not None
         if self._pending:
             span, self._pending = self._pending, None
             count = bisect_right(self._messages, span.last, key=lambda m: m.offset())
@@ -80,6 +81,7 @@ class Lane:
             first=span.first,
             last=span.last,
             messages=messages,
+            replayed=replayed,
             skipped=span.skipped,
         )
 

@@ -6,7 +6,6 @@ from functools import cache
 from schemas.codec import header
 from schemas.topics import manifest
 from sinks.clickhouse.avro import extended
-from streams.runtime.errors import Fatal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +48,3 @@ def formats(record: str) -> dict[bytes, Format]:
         )
         for version, number in known.ids
     }
-
-
-def table_of(topic: str) -> Table:
-    """The table of a topic of the manifest; Fatal when there is none."""
-    for table in TABLES:
-        if table.topic == topic:
-            return table
-    known = ", ".join(t.topic for t in TABLES)
-    raise Fatal(f"topic {topic} has no table in ClickHouse; topics that have one: {known} (sinks/clickhouse/tables.py)")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
 from fastavro import parse_schema, schemaless_reader
@@ -19,18 +20,24 @@ from sinks.clickhouse.server import AVRO_READER, RefusedInsert, verdict
 from sinks.clickhouse.tables import Format, Table, formats
 from sinks.sink import Batch, Rejected
 from streams.runtime import metrics
-from streams.runtime.errors import Retry
+from streams.runtime.errors import Fatal, Retry
 from streams.runtime.session import Message
+
+log = structlog.get_logger()
 
 _SETTINGS = {
     "async_insert": 0,  # on by default since 26.3, and its deduplication can lose rows
     "wait_end_of_query": 1,
-    "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "input_format_avro_allow_missing_fields": 1,  # an old schema version lacks the newest columns
     "min_insert_block_size_bytes": 0,  # one insert, one block: else it is cut at 256 MiB
     "max_partitions_per_insert_block": 0,
 }
+
+
+_COUNT = """
+SELECT count() FROM {table} WHERE _partition = {{partition:Int32}} AND _offset BETWEEN {{first:Int64}} AND {{last:Int64}}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +76,16 @@ class ClickHouseWriter:
         """`tables`: by the topic's name on the cluster."""
         self._client = client
         self._tables = tables
+        self._doubtful: set[str] = set()
+        """Tokens of inserts whose answer never came."""
 
     def write(self, batch: Batch) -> list[Rejected]:
-        table = self._tables[batch.topic]
+        table = self._tables.get(batch.topic)
+        if table is None:
+            others = ", ".join(self._tables)
+            raise Fatal(
+                f"topic {batch.topic} has no table in ClickHouse (sinks/clickhouse/tables.py); these do: {others}"
+            )
         known = formats(table.record)
         rejected: list[Rejected] = []
         for frame, rows in sorted(_by_frame(batch.messages).items()):
@@ -106,10 +120,36 @@ class ClickHouseWriter:
         yield from self._insert(insert, rows.between(middle + 1, last), middle + 1, last)
 
     def _send(self, insert: Insert, rows: Rows, token: str) -> None:
+        """Insert once. After a doubt, look: an acknowledgement may then stand for a token without rows.
+
+        A server that is killed between noting the token and putting the rows in their place knows the token for ever
+        (MergeTree without replicas, ClickHouse 26.9). Rows that were inserted after all collapse in the table.
+        """
+        doubt = insert.batch.replayed or token in self._doubtful
+        try:
+            self._raw_insert(insert, rows, token)
+            if doubt and (found := self._found(insert, rows)) < len(rows.offsets):
+                log.warning("sink.insert_again", batch=token, found=found, rows=len(rows.offsets))
+                self._raw_insert(insert, rows, "")
+        except Retry:
+            self._doubtful.add(token)
+            raise
+        self._doubtful.discard(token)
+
+    def _found(self, insert: Insert, rows: Rows) -> int:
+        place = {"partition": insert.batch.partition, "first": rows.offsets[0], "last": rows.offsets[-1]}
+        try:
+            answer = self._client.query(_COUNT.format(table=insert.table.name), place)
+        except Error as e:
+            raise verdict(e) from None
+        return int(answer.result_rows[0][0])
+
+    def _raw_insert(self, insert: Insert, rows: Rows, token: str) -> None:
+        """With an empty token the server does not look whether it has the rows."""
         ends = tails(insert.table.topic, insert.batch.partition, rows.offsets)
         sync = hashlib.blake2b(token.encode(), digest_size=16).digest()
         block = container(insert.format.schema, rows.bodies, ends, sync)
-        settings = {**_SETTINGS, "insert_deduplication_token": token}
+        settings = {**_SETTINGS, "insert_deduplication_token": token, "insert_deduplicate": int(bool(token))}
         with metrics.INSERT_SECONDS.labels(insert.batch.topic).time():
             try:
                 self._client.raw_insert(insert.table.name, insert_block=block, fmt="Avro", settings=settings)

@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS calls
     _topic String COMMENT 'The topic that the record was read from.',
     _partition Int32 COMMENT 'Partition of the record.',
     _offset Int64 COMMENT 'Offset of the record: with the partition, its place in the log.',
+    INDEX place (_partition, _offset) TYPE minmax,
     CONSTRAINT record_is_whole CHECK _topic = 'calls'
 )
 ENGINE = ReplacingMergeTree(rev)
