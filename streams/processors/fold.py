@@ -147,6 +147,8 @@ class Fold:
         native = row["call_id"] or row["leg_id"]
         found = self.past.final(scope.merge_key, row["leg_id"]) or self.past.final(scope.merge_key, native)
         if found is None:
+            if row["type"] == "leg.ended":
+                scope.early(row)
             return scope.begin(row, native, offset, now) if begins(row) else None
         key, finished = found
         if begins(row) and key[1] != row["leg_id"] and row["ts"] > self.past.ended_at(finished):

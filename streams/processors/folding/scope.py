@@ -6,7 +6,7 @@ from streams.processors.folding import wire
 from streams.processors.folding.calls import OpenCall, Row, Tail
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
-from streams.processors.folding.steps import BEGIN, STEPS, born, talkative
+from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
 
 _IDS = ("leg_id", "call_id", "peer_leg_id", "peer_call_id")
 _NATIVE = frozenset({"call_id", "peer_call_id"})
@@ -15,6 +15,9 @@ _ALONE = frozenset({"leg.updated"})
 _LINKING = frozenset({"bridge.joined", "leg.live", "transfer.completed", "transfer.failed"})
 """Types that name more than the four ids."""
 _LEGS_OF_TRANSFER = ("by_leg", "second_by_leg", "transferee_leg", "target_leg")
+
+EARLY = 256
+"""Ends that wait for their beginning."""
 
 
 class Scope:
@@ -34,6 +37,7 @@ class Scope:
         self._of: dict[str, OpenCall] = {}
         self._serving: dict[tuple[str, str], OpenCall] = {}
         """(queue, agent) of an AgentConnect that is not complete: AgentComplete may come without any id."""
+        self._early: dict[str, Row] = {}
 
     def find(self, row: Row) -> OpenCall | None:
         """The open call that the event names, if there is one."""
@@ -42,6 +46,12 @@ class Scope:
         if call is None and row["type"] == "agent.completed" and not row["leg_id"] and not row["peer_leg_id"]:
             return self._serving.get((row["queue"], row["agent"]))
         return call
+
+    def early(self, row: Row) -> None:
+        """The end of a leg that is not known: kept for the case that its beginning is only late."""
+        self._early[row["leg_id"]] = row
+        if len(self._early) > EARLY:
+            del self._early[next(iter(self._early))]
 
     def begin(self, row: Row, native: str, offset: int, now: int) -> OpenCall:
         """A new open call under that native id; what was said of it before a restart is taken up again."""
@@ -74,9 +84,12 @@ class Scope:
         leg = call.legs.get(leg_id)
         if leg is not None:
             leg.last_at = max(leg.last_at, ts)
-        elif leg_id and kind in BEGIN:
+        elif leg_id and kind in OWN and technology(row["channel"]) not in PSEUDO:
             leg = call.legs[leg_id] = born(row)
             call.open_legs += 1
+            ended = self._early.pop(leg_id, None)
+            if ended is not None:
+                STEPS["leg.ended"](call, leg, ended)
         if row["customer_number"] and tail[:5] != _NO_MATCH:
             call.recognise(row["customer_number"], Tail(ts, row["seq"], tail))
         if kind == "agent.connected":

@@ -205,7 +205,9 @@ STEPS: Mapping[str, Step] = {
 """Types that are not named here (agent.state, source.*, dtmf, …) are not about a call's record."""
 
 BEGIN = frozenset({"leg.created", "leg.live", "leg.ringing", "leg.answered", "bridge.joined", "queue.entered"})
-"""What proves that its leg is there: only these make a leg, or a call, that was not known."""
+"""What proves a person's leg: only these make a call that was not known."""
+OWN = BEGIN | {"leg.updated", "leg.ended", "bridge.left", "hold.started", "hold.ended"}
+"""A leg's own events: any of them makes the leg in its call, for the one that should have come first can be late."""
 
 
 def born(row: Row) -> Leg:

@@ -63,26 +63,24 @@ def held(leg: Leg, until: int) -> list[Interval]:
     """When the leg held or was held: its own hold and the music it was given, while in a talk bridge.
 
     `*2` tells a Hold and no Unhold, and a telephone's hold is told of its own leg only: the music on the other side
-    is the surer sign of the end.
+    is the surer sign of the end. Music that began before the talk is the queue's.
     """
     if not leg.holds and not leg.music:
         return []
-    told = merged(
-        (start, until if end is None else end) for told in (leg.holds, leg.music) for start, end in paired(told)
-    )
-    return common(told, stays(leg, until))
+    inside = stays(leg, until)
+    music = [pair for pair in paired(leg.music) if any(start <= pair[0] < end for start, end in inside)]
+    told = merged((start, until if end is None else end) for start, end in (*paired(leg.holds), *music))
+    return common(told, inside)
 
 
 def paired(switches: Iterable[tuple[int, bool]]) -> list[tuple[int, int | None]]:
-    """On and off as intervals; an off that no on preceded means nothing, a missing off leaves the last one open."""
+    """On and off as intervals; an off that no on preceded means nothing, an on without its off goes on."""
     intervals: list[tuple[int, int | None]] = []
     since: int | None = None
     for at, on in switches:
-        if on and since is None:
-            since = at
-        elif not on and since is not None:
+        if since is not None:
             intervals.append((since, at))
-            since = None
+        since = at if on else None
     if since is not None:
         intervals.append((since, None))
     return intervals
