@@ -7,7 +7,7 @@ versions and may repeat. Answers carry the ActionID of their action; events of t
 import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 END = b"\r\n\r\n"
@@ -187,9 +187,11 @@ class Client:
             out += self._waiting.popleft()
         return out
 
-    def receive(self, data: bytes) -> list[bytes]:
-        """The events in these bytes, in order; answers go to whoever asked."""
-        return [frame for frame in self._frames.feed(data) if not self._answers(frame)]
+    def receive(self, data: bytes) -> Iterator[bytes]:
+        """The events in these bytes; answers go to whoever asked, each after the events that came before it."""
+        for frame in self._frames.feed(data):
+            if not self._answers(frame):
+                yield frame
 
     def _answers(self, frame: bytes) -> bool:
         if frame.startswith(b"Response: "):

@@ -75,8 +75,8 @@ class Session:
         """Frames and notices that these bytes complete; raises Fatal when the PBX refuses the login."""
         self._heard_at = self._clock.monotonic()
         now = self._clock.now()
-        events = self._client.receive(data)
-        for raw in events:
+        raw = b""
+        for raw in self._client.receive(data):
             if raw.startswith(b"Event: FullyBooted"):
                 self._booted(raw)
             if self._held is not None:
@@ -84,7 +84,7 @@ class Session:
             else:
                 self._out.append(self._frame(raw, now))
         if self._held is None:
-            if events and (stamp := _STAMP.search(events[-1])):
+            if stamp := _STAMP.search(raw):
                 self._seen = int(stamp[1]) * MICRO + int(stamp[2])
             self._position = {"seen_us": self._seen, "startup": self._startup}
         given, self._out = self._out, []

@@ -94,7 +94,7 @@ def test_an_action_reads_back_as_itself(fields: dict[str, str]) -> None:
 
 def talk(client: Client, *messages: Mapping[str, str]) -> list[bytes]:
     wire = b"".join("".join(f"{k}: {v}\r\n" for k, v in m.items()).encode() + b"\r\n" for m in messages)
-    return client.receive(wire)
+    return list(client.receive(wire))
 
 
 def asked(client: Client) -> list[dict[str, str]]:
@@ -104,7 +104,7 @@ def asked(client: Client) -> list[dict[str, str]]:
 def test_login_by_challenge_never_sends_the_secret() -> None:
     """The digest of challenge and secret goes out, as Asterisk computes it."""
     client, answers = Client(mark="m"), list[Answer]()
-    client.receive(GREETING)
+    list(client.receive(GREETING))
     client.login("u", "s3cret", answers.append, events="call")
     (challenge,) = asked(client)
     assert challenge == {"action": "Challenge", "actionid": "m-1", "authtype": "MD5"}
@@ -121,7 +121,7 @@ def test_login_by_challenge_never_sends_the_secret() -> None:
 def test_plain_login_and_its_refusal() -> None:
     """A refusal may come without an ActionID (AMI 1.x): it still answers the login."""
     client, answers = Client(mark="m"), list[Answer]()
-    client.receive(GREETING)
+    list(client.receive(GREETING))
     client.login("u", "s", answers.append, md5=False)
     assert asked(client)[0]["secret"] == "s"
     talk(client, {"Response": "Error", "Message": "Authentication failed"})
@@ -131,7 +131,7 @@ def test_plain_login_and_its_refusal() -> None:
 def test_list_answers_are_collected_among_events() -> None:
     """Rows belong to their question; what the PBX sends in between, and others' answers, do not."""
     client, answers = Client(mark="m"), list[Answer]()
-    client.receive(GREETING)
+    list(client.receive(GREETING))
     client.ask("QueueStatus", {}, answers.append, listed=True)
     client.ask("Ping", {}, answers.append)
     events = talk(
@@ -155,7 +155,7 @@ def test_list_answers_are_collected_among_events() -> None:
 def test_an_error_ends_a_list_question() -> None:
     """`Permission denied` instead of a list is an answer, with no rows."""
     client, answers = Client(mark="m"), list[Answer]()
-    client.receive(GREETING)
+    list(client.receive(GREETING))
     client.ask("CoreShowChannels", {}, answers.append, listed=True)
     talk(client, {"Response": "Error", "ActionID": "m-1", "Message": "Permission denied"})
     assert [(a.ok, a.items) for a in answers] == [(False, ())]
