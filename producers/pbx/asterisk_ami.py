@@ -62,11 +62,8 @@ class Config:
     """Names of UserEvents that are a note on the call."""
     dtmf_digits: bool = False
     """Publish the digits that callers type. They may be card numbers and PINs."""
-    zone: str = ""
+    zone: cdr.Zone = ""
     """IANA zone of the PBX's clock, for the local times in Cdr events; empty: measured from each record."""
-
-    def __post_init__(self) -> None:
-        cdr.check(self.zone)
 
 
 def feed(config: Config) -> Feed:

@@ -25,13 +25,10 @@ class Config:
     """The file that cdr_csv appends to."""
     of: str = ""
     """Name of the [pbx] section whose calls these are, so that records and events meet; empty: this section itself."""
-    zone: str = ""
+    zone: cdr.Zone = ""
     """IANA zone of the times in the file; empty: measured from each record's uniqueid."""
     backfill: bool = False
     """At the very first start, read what the file already holds."""
-
-    def __post_init__(self) -> None:
-        cdr.check(self.zone)
 
 
 def feed(config: Config) -> Feed:

@@ -10,7 +10,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import Annotated
 from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator
 
 from producers.pbx._asterisk.channels import Facts, Site, extension, known, scoped
 
@@ -117,15 +120,19 @@ def _parsed(text: str) -> datetime | None:
     return parsed if 1990 <= parsed.year <= 2200 else None  # noqa: PLR2004 - no telephone call
 
 
-def check(zone: str) -> None:
-    """Raises ValueError when there is no such zone."""
+def _known_zone(zone: str) -> str:
     if zone:
         try:
             _zone(zone)
         except (KeyError, OSError, ValueError) as e:
-            raise ValueError(f"zone: there is no IANA zone {zone!r}") from e
+            raise ValueError("there is no IANA zone of that name") from e
+    return zone
 
 
 @lru_cache(maxsize=64)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+"""The name of an IANA zone, or empty: checked when the configuration is read."""
