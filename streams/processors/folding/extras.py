@@ -54,7 +54,7 @@ def _target(call: OpenCall, fact: Fact, talk: Talk) -> str:
     return found[0].agent or found[0].number if found else ""
 
 
-def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:
+def holds(call: OpenCall, until: int) -> list[Row]:
     """Rows of Hold: each leg's own, clipped to its talk; the end of one that goes on is not known."""
     rows = [
         {"leg_id": leg.id, "started_at": start, "ended_at": None if end == until and not call.over else end}

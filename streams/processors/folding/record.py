@@ -38,7 +38,7 @@ def record(call: OpenCall, short_abandon_s: float) -> Row:
         "participants": extras.participants(parties, parts),
         "queue_visits": visits,
         "transfers": extras.transfers(call, story, talk),
-        "holds": extras.holds(call, talk, until),
+        "holds": extras.holds(call, until),
         "recordings": extras.recordings(call, story),
         "notes": extras.notes(story),
         "native_ids": sorted(call.natives),

@@ -105,7 +105,7 @@ class Scope:
             token = row[key]
             if token and of.get(token) is not call:
                 return False
-        return row["type"] not in _LINKING
+        return row["type"] not in _LINKING and (not row["call_id"] or row["call_id"] in call.natives)
 
     def unite(self, call: OpenCall, row: Row, offset: int, now: int) -> Iterator[OpenCall]:
         """Join what the event joins; yields each call that was absorbed by an older one.
@@ -113,20 +113,20 @@ class Scope:
         `call` is where the event belongs; afterwards `find` gives the survivor. Calls that are final are left alone: what
         was said of them stands.
         """
-        of = self._of
         for token, native in self._tokens(row):
-            other = of.get(token)
-            if other is None:
-                if native and self.past.final(self.merge_key, token):
+            known = self._of.get(token)
+            others = [known]
+            if native and (known is None or token not in known.natives):
+                if self.past.final(self.merge_key, token):
                     continue
-                if not native:
-                    self._name(call, token)
-                    continue
-                other = self.begin(row, token, offset, now)
-            if other is not call:
-                call, gone = (call, other) if call.age <= other.age else (other, call)
-                self._absorb(call, gone)
-                yield gone
+                others.append(self.begin(row, token, offset, now))
+            elif known is None:
+                self._name(call, token)
+            for other in others:
+                if other is not None and other is not call:
+                    call, gone = (call, other) if call.age <= other.age else (other, call)
+                    self._absorb(call, gone)
+                    yield gone
 
     def into(self, gone: OpenCall) -> OpenCall:
         """The call that an absorbed one is part of now."""

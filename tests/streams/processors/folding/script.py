@@ -164,7 +164,7 @@ class Script:
     def say(self, kind: str, name: str = "", peer: str = "", **fields: object) -> None:
         """One event of a leg, with the leg's own snapshot."""
         self.now += 1000
-        facts: dict[str, object] = {**self.legs.get(name, {})}
+        facts: dict[str, object] = {"ts": self.now, **self.legs.get(name, {})}
         if peer:
             facts |= {"peer_leg_id": self.legs[peer]["leg_id"], "peer_call_id": self.legs[peer]["call_id"]}
         facts |= fields
@@ -176,7 +176,6 @@ class Script:
                 pbx="main",
                 merge_key="t/main",
                 type=kind,
-                ts=self.now,
                 received_at=self.now + 2000,
                 seq=seq,
                 **facts,  # type: ignore[arg-type]
