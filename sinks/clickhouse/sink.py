@@ -1,7 +1,8 @@
 """The ClickHouse sink: every record of its topics as a row, exactly once, without decoding it."""
 
-import os
+import gc
 import threading
+from contextlib import closing
 
 import structlog
 
@@ -15,7 +16,7 @@ from sinks.clickhouse.server import connect
 from sinks.clickhouse.tables import TABLES
 from sinks.clickhouse.writer import ClickHouseWriter
 from sinks.sink import Sink, Writer
-from streams.runtime import kafka
+from streams.runtime import kafka, slots
 from streams.runtime.clock import Clock
 from streams.runtime.config import Settings
 from streams.runtime.errors import Retry
@@ -24,6 +25,8 @@ from streams.runtime.retry import Backoff
 log = structlog.get_logger()
 
 GROUP = "sink-clickhouse"
+# A batch is as many objects as it has records; they die together, none of them in a cycle.
+_FEW_COLLECTIONS = 100_000
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -40,32 +43,28 @@ sink = Sink(config=Settings, open=open_writer, max_batch=1_000_000)
 
 def run(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     """Run until `stop`, through every absence of the server or the brokers; raises Fatal when a person is needed."""
+    gc.set_threshold(_FEW_COLLECTIONS)
+    slot = slots.claim(settings.data_dir / "slots", GROUP)
     backoff = Backoff()
     while not stop.is_set():
         try:
-            _session(settings, clock, stop)
+            with closing(sink.open(settings)) as writer:
+                backoff.success()
+                reader(settings, writer, slot, clock).run(stop)
         except Retry as e:
             log.warning("sink.again", reason=str(e))
             clock.sleep(backoff.wait(e.after), until=stop)
 
 
-def _session(settings: Settings, clock: Clock, stop: threading.Event) -> None:
-    writer: Writer = sink.open(settings)
-    try:
-        dead = KafkaDeadLetters(kafka.producer(settings.kafka), clock)
-        Reader(
-            open_consumer=lambda on_commit: consumer(settings.kafka, GROUP, _slot(), on_commit),
-            topics=[settings.kafka.name(table.topic) for table in TABLES],
-            deliver=lambda batch: deliver(batch, writer, dead),
-            limits=Limits(
-                rows=settings.clickhouse.batch_rows, bytes=_MOST_BYTES, seconds=settings.clickhouse.batch_seconds
-            ),
-            clock=clock,
-        ).run(stop)
-    finally:
-        writer.close()
-
-
-def _slot() -> str:
-    """Who we are to the group: after a crash the next one in this slot has its partitions back at once."""
-    return f"{GROUP}-{os.environ.get('TRUNKLINE_WORKER', '0')}"
+def reader(settings: Settings, writer: Writer, slot: str, clock: Clock) -> Reader:
+    """What reads the sink's topics as the group's member `slot` and delivers to `writer`."""
+    dead = KafkaDeadLetters(kafka.producer(settings.kafka), clock)
+    return Reader(
+        open_consumer=lambda on_commit: consumer(settings.kafka, GROUP, slot, on_commit),
+        topics=[settings.kafka.name(table.topic) for table in TABLES],
+        deliver=lambda batch: deliver(batch, writer, dead),
+        limits=Limits(
+            rows=settings.clickhouse.batch_rows, bytes=_MOST_BYTES, seconds=settings.clickhouse.batch_seconds
+        ),
+        clock=clock,
+    )

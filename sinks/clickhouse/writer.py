@@ -25,7 +25,7 @@ from streams.runtime.session import Message
 
 log = structlog.get_logger()
 
-_SETTINGS = {
+SETTINGS = {
     "async_insert": 0,  # on by default since 26.3, and its deduplication can lose rows
     "wait_end_of_query": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -149,7 +149,7 @@ class ClickHouseWriter:
         ends = tails(insert.table.topic, insert.batch.partition, rows.offsets)
         sync = hashlib.blake2b(token.encode(), digest_size=16).digest()
         block = container(insert.format.schema, rows.bodies, ends, sync)
-        settings = {**_SETTINGS, "insert_deduplication_token": token, "insert_deduplicate": int(bool(token))}
+        settings = {**SETTINGS, "insert_deduplication_token": token, "insert_deduplicate": int(bool(token))}
         with metrics.INSERT_SECONDS.labels(insert.batch.topic).time():
             try:
                 self._client.raw_insert(insert.table.name, insert_block=block, fmt="Avro", settings=settings)
