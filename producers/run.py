@@ -23,6 +23,7 @@ from producers.spool import Spool
 from schemas.codec import encode
 from schemas.events import CallEvent, DeadLetter
 from schemas.topics import manifest
+from streams.embedded.process import claim
 from streams.runtime import metrics, plugins
 from streams.runtime.clock import Clock
 from streams.runtime.config import Pbx, Settings, connector_config
@@ -61,6 +62,7 @@ def source(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings, c
     numbers = NumberPlan(**section.numbers.model_dump())
     context = Context(tenant=settings.tenant, pbx=adapter.of(config) or name, numbers=numbers, config=config)
     folder = settings.data_dir / name
+    claim(folder)
     spool = Spool(folder / "spool", SPOOL_LIMIT)
     if spool.torn:
         metrics.SPOOL_TORN.labels(name).inc(spool.torn)

@@ -139,9 +139,9 @@ class Pbx:
                 for action in _messages(sock):
                     fields = parse(action)
                     with self._lock:
+                        self.actions.append(fields)
                         if not self.silent:
                             sock.sendall(b"".join(self._answer(fields, sock)))
-                        self.actions.append(fields)
                         self._lock.notify_all()
                     if fields["action"] in ("Logoff", "Login") and sock not in self._readers:
                         return
@@ -149,8 +149,11 @@ class Pbx:
             return
         finally:
             with self._lock:
-                if conn in self._readers:
-                    self._readers.remove(conn)
+                self._forget(conn)
+
+    def _forget(self, sock: socket.socket) -> None:
+        if sock in self._readers:
+            self._readers.remove(sock)
 
     def _answer(self, fields: dict[str, str], sock: socket.socket) -> Iterator[bytes]:
         action, own = fields["action"], fields.get("actionid", "")
@@ -175,7 +178,7 @@ class Pbx:
         elif action in ("CoreShowChannels", "QueueStatus", "BridgeList"):
             yield from self._list(action, own)
         elif action == "Logoff":
-            self._readers.remove(sock)
+            self._forget(sock)
             yield message(Response="Goodbye", ActionID=own)
         else:
             yield message(Response="Success", ActionID=own, Message="Success")
