@@ -22,8 +22,9 @@ class Gap:
 def wrongs(truth: Mapping[str, Row], calls: Sequence[Row], entries: Sequence[Row], gaps: Sequence[Gap]) -> list[str]:
     """Every call that is missing, double, never happened, or says what is not so; [] when all is well.
 
-    A call that lived while its PBX was read throughout must be there exactly, once in each place. One that a gap
-    touched must be there once, closed, and flagged; only a call whose whole life lay in a gap may be missing.
+    A call that lived while its PBX was read throughout must be there exactly, once in each place, and not flagged. One
+    that a gap touched must be there, closed, and either flagged or exactly right: a gap is told from the last moment
+    that is known for sure, so a call may have been seen whole. Only one whose whole life lay in a gap may be missing.
     """
     found = {call["call_id"]: call for call in calls}
     rows, written = Counter(c["call_id"] for c in calls), Counter(e["call_id"] for e in entries)
@@ -39,10 +40,11 @@ def wrongs(truth: Mapping[str, Row], calls: Sequence[Row], entries: Sequence[Row
             continue
         told += [f"{name}: not in the journal" for name in there if not written[name]]
         told += [f"{name}: still {found[name]['state']}" for name in there if found[name]["state"] != "final"]
-        if near:
-            told += [f"{name}: not flagged" for name in there if "gap" not in found[name]["quality"]]
-        elif there != [call_id]:
-            told.append(f"{call_id}: is {there}")
+        flagged = [name for name in there if "gap" in found[name]["quality"]]
+        if near and flagged == there:
+            continue
+        if there != [call_id] or (flagged and not near):
+            told.append(f"{call_id}: is {there}, flagged {flagged}")
         else:
             told += [f"{call_id}: {difference}" for difference in differences(line, found[call_id])]
     return told

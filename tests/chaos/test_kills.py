@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("TRUNKLINE_CHAOS_KILLS", "30"))
 SEED = int(os.environ.get("TRUNKLINE_CHAOS_SEED", "1"))
 RATE = 2.0
 """Calls a second on each of the two PBXs."""
-CYCLE_S = 3.5
+CYCLE_S = 2.0
 """What a kill and the return take, about: decides how many calls are played."""
 RETURN_S = 60.0
 CLOCK = SystemClock()
