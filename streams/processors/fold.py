@@ -5,6 +5,7 @@ only when a revision may be due: it rings, it waits, somebody talks, it is over,
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
@@ -55,8 +56,9 @@ class Fold:
         for message in messages:
             value = message.value() or b""
             if wire.event_type(value) not in UNRELATED:
-                row, tail = wire.read_event(value)
-                self._take(row, tail, message.offset(), 0)
+                with suppress(UndecodableError):  # it was refused when it was new
+                    row, tail = wire.read_event(value)
+                    self._take(row, tail, message.offset(), 0)
 
     def process(self, messages: Sequence[Message], now: int) -> Iterator[Output | Refused]:
         self._begin(now)
@@ -66,10 +68,9 @@ class Fold:
                 continue
             try:
                 row, tail = wire.read_event(value)
+                self._take(row, tail, message.offset(), now)
             except UndecodableError as e:
                 yield Refused(message=message, reason=str(e), stage=NAME)
-                continue
-            self._take(row, tail, message.offset(), now)
             if self.out:
                 yield from self._said()
 

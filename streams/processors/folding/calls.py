@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from streams.processors.folding.legs import Age, Leg
@@ -23,12 +24,12 @@ class Fact(NamedTuple):
     data: Mapping[str, str]
 
 
-class Tail(NamedTuple):
-    """What enrichment knew of a number when the call first showed it, still encoded."""
+class Known(NamedTuple):
+    """What enrichment knew of a number when the call first showed it."""
 
     ts: int
     seq: int
-    tail: bytes
+    customer: Row
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -62,20 +63,13 @@ class OpenCall:
     facts: list[Fact] = field(default_factory=list)
     bridges: dict[str, set[str]] = field(default_factory=dict)
     """Who is in which talk bridge at the moment, in the order of arrival: a hint that a revision may be due."""
-    tails: dict[str, Tail] = field(default_factory=dict)
-    known: tuple[Tail, Row] | None = None
-    """The customer's tail, decoded: it is needed for every revision."""
+    known: dict[str, Known] = field(default_factory=dict)
+    """By number, decided by its first event: a contact that changes in mid-call does not change the call."""
     flags: set[str] = field(default_factory=set)
 
     @property
     def over(self) -> bool:
         return self.open_legs == 0
-
-    def recognise(self, number: str, found: Tail) -> None:
-        """Keep the first thing that was known of a number: a contact that changes in mid-call does not change the call."""
-        known = self.tails.get(number)
-        if known is None or found < known:
-            self.tails[number] = found
 
     def absorb(self, other: "OpenCall") -> None:
         """Take in everything of a call that turned out to be part of this one."""
@@ -94,5 +88,5 @@ class OpenCall:
         self.changed = True
         for bridge, inside in other.bridges.items():
             self.bridges.setdefault(bridge, set()).update(inside)
-        for number, tail in other.tails.items():
-            self.recognise(number, tail)
+        for number, known in other.known.items():
+            self.known[number] = min(known, self.known.get(number, known), key=itemgetter(0, 1))

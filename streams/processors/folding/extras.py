@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from streams.processors.folding import wire
 from streams.processors.folding.calls import Fact, OpenCall, Row
 from streams.processors.folding.offers import Story
 from streams.processors.folding.parties import Parties
@@ -134,11 +133,9 @@ def _participant(role: str, number: str, e164: str, name: str, leg_id: str) -> R
 
 def customer(call: OpenCall, parties: Parties) -> Row:
     """What the CRM knew of the customer's number when the call first showed it."""
-    found = call.tails.get(parties.number) if parties.number else None
+    found = call.known.get(parties.number) if parties.number else None
     if found is not None:
-        if call.known is None or call.known[0] is not found:
-            call.known = (found, wire.read_tail(found.tail))
-        return call.known[1]
+        return found.customer
     match = "none"
     if parties.direction == "internal":
         match = "internal"

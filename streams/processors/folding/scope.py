@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from streams.processors.folding import wire
-from streams.processors.folding.calls import OpenCall, Row, Tail
+from streams.processors.folding.calls import Known, OpenCall, Row
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
@@ -74,7 +74,13 @@ class Scope:
         return call
 
     def apply(self, call: OpenCall, row: Row, tail: bytes, now: int) -> bool:
-        """Take the event into its call (`find` or `begin` gave it). Tells whether a revision may be due."""
+        """Take the event into its call (`find` or `begin` gave it). Tells whether a revision may be due.
+
+        Raises UndecodableError, with nothing taken, when the tail is broken.
+        """
+        number = row["customer_number"]
+        if number and tail[:5] != _NO_MATCH:
+            _recognise(call, number, row, tail)
         call.seen.add(row["event_id"])
         call.events += 1
         call.changed = True
@@ -90,8 +96,6 @@ class Scope:
             ended = self._early.pop(leg_id, None)
             if ended is not None:
                 STEPS["leg.ended"](call, leg, ended)
-        if row["customer_number"] and tail[:5] != _NO_MATCH:
-            call.recognise(row["customer_number"], Tail(ts, row["seq"], tail))
         if kind == "agent.connected":
             self._serving[row["queue"], row["agent"]] = call
         elif kind == "agent.completed":
@@ -172,6 +176,12 @@ class Scope:
 
 
 _NO_MATCH = b"\x08none"
+
+
+def _recognise(call: OpenCall, number: str, row: Row, tail: bytes) -> None:
+    known = call.known.get(number)
+    if known is None or (row["ts"], row["seq"]) < known[:2]:
+        call.known[number] = Known(row["ts"], row["seq"], wire.read_tail(tail))
 
 
 def begins(row: Row) -> bool:

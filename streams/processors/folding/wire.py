@@ -50,19 +50,24 @@ def read_event(value: bytes) -> tuple[Row, bytes]:
     if codec.schema_id(value) != current:
         row = codec.decode_row(EnrichedCallEvent, value)
         return row, codec.encode_tail({name: row[name] for name in _TAIL})
+    row, end = _read(value, schema, codec.HEADER)
+    return row, value[end:]
+
+
+def _read(value: bytes, schema: Any, start: int) -> tuple[Row, int]:
+    """The record that begins there, and where it ends."""
     body = io.BytesIO(value)
-    body.seek(codec.HEADER)
+    body.seek(start)
     try:
-        plain: Any = schemaless_reader(body, schema, None)
+        row: Any = schemaless_reader(body, schema, None)
     except Exception as e:  # a C decoder's errors on arbitrary bytes are not a closed set
         raise codec.UndecodableError(f"not an EnrichedCallEvent: {type(e).__name__}") from e
-    return plain, value[body.tell() :]
+    return row, body.tell()
 
 
 def read_tail(tail: bytes) -> Row:
-    """What enrichment knows of the customer, by field name of Call and EnrichedCallEvent."""
-    row: Any = schemaless_reader(io.BytesIO(tail), _tail_schema(), None)
-    cells: Row = row
+    """What enrichment knows of the customer, by field name of Call and EnrichedCallEvent; raises UndecodableError."""
+    cells: Row = _read(tail, _tail_schema(), 0)[0]
     return cells
 
 
