@@ -79,9 +79,11 @@ class Fold:
         self._finish(now)
         if now - self.swept_at >= SWEEP_US:
             self.swept_at = now
-            for scope in self.scopes.values():
+            for scope in list(self.scopes.values()):
                 for call in gaps.sweep(scope, now, round(self.rules.ghost_hours * 3600 * MICRO)):
                     self._over(call, now)
+                if not scope.calls and now - scope.heard_at >= SWEEP_US:
+                    del self.scopes[scope.merge_key]  # a merge scope can be a single call of a vendor
             metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
         self.past.trim(now)
         return self._said()

@@ -21,7 +21,7 @@ EARLY = 256
 
 
 class Scope:
-    """Union-find by hand: a token (leg, native call, talk bridge, Local stem) points straight at its open call.
+    """Union-find by hand: a token (leg, native call, talk bridge) points straight at its open call.
 
     Calls have few tokens, so a merge points them anew, and finding a call is one look-up.
     """
@@ -158,8 +158,6 @@ class Scope:
             for key in _LEGS_OF_TRANSFER:
                 if data.get(key):
                     yield data[key], False
-        elif kind == "leg.created" and technology(row["channel"]) == "Local":
-            yield f"local {row['channel'].rpartition(';')[0]}", False
 
     def _name(self, call: OpenCall, token: str) -> None:
         self._of[token] = call

@@ -173,7 +173,7 @@ def queued(call: OpenCall, leg: Leg | None, row: Row) -> bool:
 
 
 def linked(_call: OpenCall, _leg: Leg | None, _row: Row) -> bool:
-    """Nothing but the connection itself."""
+    """Nothing but that it came, and what it connects."""
     return False
 
 
@@ -190,6 +190,7 @@ STEPS: Mapping[str, Step] = {
     "hold.ended": held,
     "queue.entered": queued,
     "linkage.merged": linked,
+    "cdr.final": linked,
     **dict.fromkeys(
         (
             *("dial.started", "dial.ended", "queue.position", "queue.left"),
@@ -197,7 +198,7 @@ STEPS: Mapping[str, Step] = {
             *("agent.connected", "agent.completed", "transfer.completed", "transfer.failed"),
             *("pickup", "park.started", "park.ended", "conference.joined", "conference.left", "ivr.entered"),
             *("voicemail.entered", "voicemail.left", "voicemail.message"),
-            *("recording.started", "recording.stopped", "recording.available", "note", "cdr.final"),
+            *("recording.started", "recording.stopped", "recording.available", "note"),
         ),
         fact,
     ),

@@ -109,6 +109,8 @@ def test_after_the_window_a_late_fact_is_no_call() -> None:
     call.say("recording.available", "C", data={"file": "/rec/1.wav"})
     assert feed(task, call.events) == []
     assert len(task.past) == 0
+    tick(task, call.now + 96 * 3600 * MICRO)
+    assert task.scopes == {}
 
 
 def test_what_is_no_event_is_refused() -> None:
