@@ -96,6 +96,8 @@ class ContactTopic:
             self._admin.alter_consumer_group_offsets(wanted)[self._group].result(_TIMEOUT)
         except KafkaException as e:
             raise kafka.mapped(e, "committing the position") from e
+        except TimeoutError as e:
+            raise Retry("Kafka: committing the position: no answer") from e
 
     def _position(self) -> Position | None:
         asked = [ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, 0)])]
@@ -103,6 +105,8 @@ class ContactTopic:
             answer = self._admin.list_consumer_group_offsets(asked)[self._group].result(_TIMEOUT)
         except KafkaException as e:
             raise kafka.mapped(e, "reading the position") from e
+        except TimeoutError as e:
+            raise Retry("Kafka: reading the position: no answer") from e
         told = answer.topic_partitions[0].metadata
         return Position(**json.loads(told)) if told else None
 
