@@ -84,7 +84,7 @@ class Fold:
                     self._over(call, now)
                 if not scope.calls and now - scope.heard_at >= SWEEP_US:
                     del self.scopes[scope.merge_key]  # a merge scope can be a single call of a vendor
-            metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
+        metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
         self.past.trim(now)
         return self._said()
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from streams.processors.folding.calls import Fact, OpenCall, Row
 from streams.processors.folding.offers import Story
 from streams.processors.folding.parties import Parties
-from streams.processors.folding.segments import Talk
-from streams.processors.folding.times import held
+from streams.processors.folding.segments import Talk, blank
 
 _UNMATCHED: Row = {
     "match": "none",
@@ -53,14 +52,43 @@ def _target(call: OpenCall, fact: Fact, talk: Talk) -> str:
     return found[0].agent or found[0].number if found else ""
 
 
-def holds(call: OpenCall, until: int) -> list[Row]:
-    """Rows of Hold: each leg's own, clipped to its talk; the end of one that goes on is not known."""
-    rows = [
-        {"leg_id": leg.id, "started_at": start, "ended_at": None if end == until and not call.over else end}
-        for leg in call.legs.values()
-        for start, end in held(leg, until)
+def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:
+    """Rows of Hold: together they are `hold_s`. The leg is the one that said hold, else the one that heard music."""
+    rows = []
+    for start, end in talk.on_hold:
+        goes_on = end == until and not call.over
+        rows.append({"leg_id": _holder(call, start, end), "started_at": start, "ended_at": None if goes_on else end})
+    return rows
+
+
+def _holder(call: OpenCall, start: int, end: int) -> str:
+    for told in ("holds", "music"):
+        legs = [(at, leg.id) for leg in call.legs.values() for at, on in getattr(leg, told) if on and start <= at < end]
+        if legs:
+            return min(legs)[1]
+    return ""
+
+
+def voicemail(call: OpenCall, story: Story) -> list[Row]:
+    """Rows of Segment: the mailbox that took the caller, answered when a message was left."""
+    facts = [fact for fact in story.rest if fact.type.startswith("voicemail.")]
+    if not facts:
+        return []
+    box = next((fact.data[key] for fact in facts for key in ("mailbox", "box") if fact.data.get(key)), "")
+    entered = next((fact.ts for fact in facts if fact.type == "voicemail.entered"), None)
+    leg = call.legs.get(facts[0].leg)
+    left = next((fact.ts for fact in facts if fact.type == "voicemail.left"), leg.ended_at if leg is not None else None)
+    message = any(fact.type == "voicemail.message" for fact in facts)
+    row = blank(facts[0].leg, kind="voicemail")
+    return [
+        row
+        | {
+            "number": box.partition(",")[0],
+            "connected_at": entered,
+            "ended_at": left,
+            "result": "answered" if message else "",
+        }
     ]
-    return sorted(rows, key=lambda row: (row["started_at"], row["leg_id"]))
 
 
 def recordings(call: OpenCall, story: Story) -> list[Row]:

@@ -36,9 +36,6 @@ class Visit:
     left_at: int | None = None
     hint: str = ""
     agent: str = ""
-    key: bool = False
-    overtaken: bool = False
-    """An agent of the queue was still being rung when it was left, and had to let it ring out."""
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +92,6 @@ def _agent(story: Story, fact: Fact, verb: str) -> None:
         offer.by = fact.by
     elif verb == "ring_no_answer":
         offer.told = "no_answer"
-        _overtake(story, fact)
     elif verb == "declined":
         offer.told = "declined"
 
@@ -108,16 +104,6 @@ def _offer_of(story: Story, fact: Fact) -> Offer | None:
             if offer.queue == fact.queue and offer.agent == fact.agent:
                 return offer
     return found
-
-
-def _overtake(story: Story, fact: Fact) -> None:
-    for visit in story.visits:
-        if visit.queue == fact.queue and visit.left_at is not None and abs(visit.left_at - fact.ts) < _TOGETHER:
-            visit.overtaken = True
-
-
-_TOGETHER = 50_000
-"""µs within which events belong to one moment."""
 
 
 def _queue(story: Story, fact: Fact, verb: str) -> None:

@@ -123,14 +123,30 @@ def _met(leg: Leg, talk: Talk, parties: Parties) -> Iterator[Row]:
 
 
 def _row(agent: str, leg: Leg | None, *, kind: str, queue: str = "") -> Row:
+    row = blank(leg.id if leg is not None else "", kind=kind)
+    row["agent"] = "" if kind == "external" else agent or _agent(leg)
+    row["queue"] = queue
+    if leg is not None:
+        row["number"], row["name"] = leg.number, leg.name
+    return row
+
+
+def blank(leg_id: str, *, kind: str) -> Row:
+    """A row of Segment of which nothing is known yet."""
     return {
-        "agent": "" if kind == "external" else agent or _agent(leg),
-        "number": leg.number if leg is not None else "",
-        "name": leg.name if leg is not None else "",
-        "leg_id": leg.id if leg is not None else "",
-        "queue": queue,
+        "agent": "",
+        "number": "",
+        "name": "",
+        "leg_id": leg_id,
+        "queue": "",
         "kind": kind,
-        **dict.fromkeys(("offered_at", "ringing_at", "connected_at", "ended_at", "ring_s", "talk_s", "hold_s")),
+        "offered_at": None,
+        "ringing_at": None,
+        "connected_at": None,
+        "ended_at": None,
+        "ring_s": None,
+        "talk_s": None,
+        "hold_s": None,
         "result": "",
         "by": "",
     }

@@ -175,6 +175,10 @@ def test_voicemail_after_the_queue() -> None:
     call.end("C")
     known = only(fold(call.events))
     assert (known.outcome, known.agent, known.hangup_by) == ("voicemail", "", "caller")
+    assert [(part.kind, part.number, part.result) for part in known.segments] == [
+        ("voicemail", "200@default", "answered")
+    ]
+    assert [who.role for who in known.participants] == ["customer"]
     assert known.queue_visits[0].reason == "timeout"
 
 
@@ -301,6 +305,39 @@ def test_both_sides_hold_at_once() -> None:
     call.hang_up("C", "A", "b1")
     known = only(fold(call.events))
     assert (known.talk_s, known.hold_s) == pytest.approx((10, 30), abs=0.02)
+    assert [(hold.leg_id, at(hold.started_at), at(hold.ended_at)) for hold in known.holds] == [
+        (call.legs["A"]["leg_id"], 13.0, 43.0)
+    ]
+
+
+def test_mailbox_without_a_message() -> None:
+    """Who only heard the greeting was not answered, and left nothing."""
+    call = ringing_one()
+    call.unanswered("C", "A", "NOANSWER", 0)
+    call.up("C")
+    call.say("voicemail.entered", "C", data={"box": "201@default,u"})
+    call.wait(5)
+    call.asks_to_hang_up("C")
+    call.end("C")
+    known = only(fold(call.events))
+    assert known.outcome == "no_answer"
+    assert [(part.kind, part.number, part.result) for part in known.segments[1:]] == [("voicemail", "201@default", "")]
+
+
+def test_a_hold_that_goes_on() -> None:
+    """While it lasts its end is not known, nor how much was talked."""
+    call = talking(10)
+    call.say("hold.started", "A")
+    call.say("leg.updated", "C", data={"moh": "1"})
+    call.wait(10)
+    call.dial("C", "B", agent="202")
+    call.ring("B")
+    call.answer("B")
+    call.bridge("b1", "B")
+    said = fold(call.events)
+    assert said[-1].agent == "202"
+    assert (said[-1].talk_s, said[-1].hold_s) == (None, None)
+    assert [(at(hold.started_at), hold.ended_at) for hold in said[-1].holds] == [(13.0, None)]
 
 
 def test_menu_only() -> None:
