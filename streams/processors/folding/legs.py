@@ -71,6 +71,11 @@ class Leg:
     music: list[tuple[int, bool]] = field(default_factory=list)
     """Music on hold started or stopped on it."""
 
+    def rename(self, channel: str) -> None:
+        """Take the channel's name; a masquerade makes a Local channel the telephone behind it."""
+        self.channel = channel
+        self.local = channel.rpartition(";")[0] if technology(channel) == "Local" else ""
+
     @property
     def external(self) -> bool:
         """The party outside is behind this leg itself."""

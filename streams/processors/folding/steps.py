@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from streams.processors.folding.calls import Fact, OpenCall, Row
-from streams.processors.folding.legs import Leg, Stay, technology
+from streams.processors.folding.legs import Leg, Stay
 
 Step = Callable[[OpenCall, Leg | None, Row], bool]
 HOLDING = frozenset({"parking", "holding_bridge", "holding"})
@@ -18,9 +18,7 @@ def talkative(data: Mapping[str, str]) -> bool:
 def describe(leg: Leg, row: Row) -> None:
     """Take in the snapshot of the leg that every event of its own carries."""
     if row["channel"] != leg.channel and row["channel"]:
-        leg.channel = row["channel"]
-        if leg.channel.startswith("Local/"):
-            leg.local = leg.channel.rpartition(";")[0]
+        leg.rename(row["channel"])
     if row["caller_raw"]:
         leg.number, leg.e164 = row["caller_raw"], row["caller_e164"]
     if row["caller_name"]:
@@ -102,7 +100,7 @@ def updated(_call: OpenCall, leg: Leg | None, row: Row) -> bool:
     elif "moh" in data:
         leg.music.append((row["ts"], data["moh"] == "1"))
     elif "new_channel" in data:
-        leg.channel = data["new_channel"]
+        leg.rename(data["new_channel"])
     return False
 
 
@@ -214,6 +212,5 @@ OWN = BEGIN | {"leg.updated", "leg.ended", "bridge.left", "hold.started", "hold.
 def born(row: Row) -> Leg:
     """The leg of an event that is the first to name it."""
     leg = Leg(id=row["leg_id"], created_at=row["ts"], last_at=row["ts"])
-    if technology(row["channel"]) == "Local":
-        leg.local = row["channel"].rpartition(";")[0]
+    leg.rename(row["channel"])
     return leg

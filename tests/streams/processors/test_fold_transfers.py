@@ -198,6 +198,24 @@ def test_conference_is_one_call() -> None:
     assert known.talk_s == pytest.approx(30, abs=0.05)
 
 
+def test_masquerade() -> None:
+    """Old Asterisk renames a Local channel to the telephone behind it: from then on somebody is there."""
+    call = Script()
+    call.leg("L", "Local", "")
+    call.legs["L"]["channel"] = "Local/259@default-00000000;1"
+    call.say("leg.created", "L", data={"context": "default", "exten": "259", "state": "0"})
+    call.say("leg.updated", "L", data={"new_channel": "SIP/259-00000000"})
+    call.legs["L"] |= {"channel": "SIP/259-00000000", "agent": "259", "caller_raw": "259"}
+    call.dial("L", "C", outside=CUSTOMER)
+    call.ring("C")
+    call.answer("C", "L")
+    call.bridge("b1", "L", "C")
+    call.wait(10)
+    call.hang_up("C", "L", "b1")
+    known = only(fold(call.events))
+    assert (known.direction, known.outcome, known.agent) == ("outbound", "answered", "259")
+
+
 def test_a_listening_supervisor_is_another_call() -> None:
     """ChanSpy names the leg it listens to; that does not make the supervisor a party."""
     call = queue_talk()
