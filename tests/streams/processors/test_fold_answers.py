@@ -150,6 +150,7 @@ def test_second_agent_answers() -> None:
     assert [part.queue for part in known.segments] == ["support", "support"]
     assert (known.agent, known.outcome, known.hangup_by) == ("202", "answered", "agent")
     assert known.queue_wait_s == pytest.approx(22, abs=0.05)
+    assert (at(known.queued_at), at(known.ringing_at), at(known.connected_at)) == (2.0, 3.0, 24.0)
     assert [(visit.reason, visit.agent) for visit in known.queue_visits] == [("connected", "202")]
     assert known.ring_s == pytest.approx(4, abs=0.02)
 
