@@ -2,7 +2,9 @@
 
 import threading
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
 from sinks.clickhouse.ranges import Range
 from sinks.sink import Batch
@@ -10,6 +12,7 @@ from streams.runtime.session import Message
 
 # What a Python object of a message costs beside its value; measured on confluent-kafka 2.16.
 _OVERHEAD = 400
+_VALUE = methodcaller("value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,9 @@ class Lane:
         self._messages: list[Message] = []
         self._end = 0
 
-    def add(self, message: Message) -> None:
-        self._messages.append(message)
-        value = message.value()
-        self.bytes += _OVERHEAD + (len(value) if value else 0)
+    def add(self, messages: Sequence[Message]) -> None:
+        self._messages += messages
+        self.bytes += _size(messages)
 
     def end(self, offset: int) -> None:
         """The partition was read up to here: nothing below will come."""
@@ -73,7 +75,7 @@ class Lane:
             count = min(len(self._messages), self._limits.rows)
             span = Range(first=self._messages[0].offset(), last=self._messages[count - 1].offset())
         messages, self._messages = self._messages[:count], self._messages[count:]
-        self.bytes = sum(_OVERHEAD + len(m.value() or b"") for m in self._messages)
+        self.bytes = _size(self._messages)
         self.busy, self.taken_at = True, now
         return Batch(
             topic=self.topic,
@@ -87,3 +89,7 @@ class Lane:
 
     def _reached(self) -> int:
         return self._messages[-1].offset() if self._messages else -1
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return _OVERHEAD * len(messages) + sum(map(len, filter(None, map(_VALUE, messages))))

@@ -6,9 +6,11 @@ until no `poll` is waiting. Threads do the work of deliveries and put their answ
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import methodcaller
 from typing import Any
 
 import structlog
@@ -33,6 +35,17 @@ _LAG_EVERY = 5.0
 _MOST_BYTES = 192 * 1024 * 1024
 # The server reads one insert in one thread: a second one keeps it busy while the first is on its way.
 _PARALLEL = 2
+
+
+# A call of a Python function for every record would cost as much as all that the sink does with it.
+_TOPIC, _PARTITION, _ERROR = methodcaller("topic"), methodcaller("partition"), methodcaller("error")
+
+
+def _runs(messages: Sequence[Any]) -> Iterator[tuple[Key, list[Any]]]:
+    """Neighbours of one partition together."""
+    for partition, same_number in groupby(messages, _PARTITION):
+        for topic, run in groupby(same_number, _TOPIC):
+            yield (topic, partition), list(run)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -100,12 +113,15 @@ class Reader:
         first = self._consumer.poll(_POLL)  # `consume` alone would wait for a whole chunk
         if first is None:
             return
-        messages: Any = [first, *self._consumer.consume(_CHUNK, 0)]
-        for message in messages:
-            if error := message.error():
-                self._trouble(error, message)
-            elif lane := self._lanes.get((message.topic(), message.partition())):
-                lane.add(message)
+        for (topic, partition), run in _runs([first, *self._consumer.consume(_CHUNK, 0)]):
+            records = run
+            if any(map(_ERROR, run)):
+                records = [m for m in run if not m.error()]
+                for message in run:
+                    if error := message.error():
+                        self._trouble(error, message)
+            if lane := self._lanes.get((topic, partition)):
+                lane.add(records)
 
     def _room(self) -> bool:
         held = sum(lane.bytes for lane in self._lanes.values()) + sum(f.bytes for f in self._flights.values())

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import methodcaller
 from typing import Any
 
 import structlog
@@ -45,11 +46,11 @@ class Rows:
     """Records of one schema version in the order of the log."""
 
     offsets: Sequence[int]
-    bodies: Sequence[bytes]
+    values: Sequence[bytes]
 
     def between(self, first: int, last: int) -> "Rows":
         a, b = bisect_left(self.offsets, first), bisect_left(self.offsets, last + 1)
-        return Rows(offsets=self.offsets[a:b], bodies=self.bodies[a:b])
+        return Rows(offsets=self.offsets[a:b], values=self.values[a:b])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ class ClickHouseWriter:
                 self._send(insert, rows, insert.token(first, last))
             except RefusedInsert as e:
                 if len(rows.offsets) == 1:
-                    _confirm(e, insert.format, rows.bodies[0])
+                    _confirm(e, insert.format, rows.values[0])
                 reason = str(e)
             else:
                 return
@@ -148,7 +149,7 @@ class ClickHouseWriter:
         """With an empty token the server does not look whether it has the rows."""
         ends = tails(insert.table.topic, insert.batch.partition, rows.offsets)
         sync = hashlib.blake2b(token.encode(), digest_size=16).digest()
-        block = container(insert.format.schema, rows.bodies, ends, sync)
+        block = container(insert.format.schema, rows.values, ends, sync)
         settings = {**SETTINGS, "insert_deduplication_token": token, "insert_deduplicate": int(bool(token))}
         with metrics.INSERT_SECONDS.labels(insert.batch.topic).time():
             try:
@@ -158,24 +159,30 @@ class ClickHouseWriter:
         metrics.ROWS_INSERTED.labels(insert.batch.topic).inc(len(rows.offsets))
 
 
+_VALUE, _OFFSET = methodcaller("value"), methodcaller("offset")
+
+
 def _by_frame(messages: Sequence[Message]) -> dict[bytes, Rows]:
     """The records by the five bytes that stand before their bodies.
 
     A tombstone is no row: compaction may forget its key, the warehouse remembers.
     """
+    values = list(map(_VALUE, messages))
+    offsets = list(map(_OFFSET, messages))
+    if None in values:
+        offsets = [o for o, value in zip(offsets, values, strict=True) if value is not None]
+        values = [value for value in values if value is not None]
+    if not values:
+        return {}
+    first = values[0][:HEADER]
+    if len(first) == HEADER and all(map(methodcaller("startswith", first), values)):  # nearly always
+        return {first: Rows(offsets=offsets, values=values)}
     groups: dict[bytes, tuple[list[int], list[bytes]]] = {}
-    current, offsets, bodies = None, [], []  # type: ignore[var-annotated]
-    for message in messages:
-        value = message.value()
-        if value is None:
-            continue
-        frame = value[:HEADER]
-        if frame != current:
-            current = frame
-            offsets, bodies = groups.setdefault(frame, ([], []))
-        offsets.append(message.offset())
-        bodies.append(value[HEADER:])
-    return {frame: Rows(offsets=o, bodies=b) for frame, (o, b) in groups.items()}
+    for offset, value in zip(offsets, values, strict=True):
+        own_offsets, own_values = groups.setdefault(value[:HEADER], ([], []))
+        own_offsets.append(offset)
+        own_values.append(value)
+    return {frame: Rows(offsets=o, values=v) for frame, (o, v) in groups.items()}
 
 
 def _foreign(frame: bytes, table: Table) -> str:
@@ -184,7 +191,7 @@ def _foreign(frame: bytes, table: Table) -> str:
     return f"schema number {int.from_bytes(frame[1:])} is no released version of {table.record}"
 
 
-def _confirm(refused: RefusedInsert, form: Format, body: bytes) -> None:
+def _confirm(refused: RefusedInsert, form: Format, value: bytes) -> None:
     """Let a row be refused only for its own fault.
 
     The errors of the server's Avro library come under codes that a full disk can have as well: with one of those, a row
@@ -192,12 +199,12 @@ def _confirm(refused: RefusedInsert, form: Format, body: bytes) -> None:
     """
     if refused.code not in AVRO_READER:
         return
-    source = io.BytesIO(body)
+    source = io.BytesIO(value)
     try:
         schemaless_reader(source, _parsed(form.schema), None)
     except Exception:  # noqa: BLE001 - a C decoder's errors on arbitrary bytes are not a closed set
         return
-    if source.tell() == len(body):
+    if source.tell() == len(value):
         raise Retry(f"{refused} on a record that is whole")
 
 

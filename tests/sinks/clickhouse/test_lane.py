@@ -10,7 +10,7 @@ LIMITS = Limits(rows=3, bytes=10_000, seconds=0.5)
 def lane(pending: Range | None = None, *offsets: int) -> Lane:
     made = Lane("crm-writes", 0, LIMITS, pending)
     for offset in offsets:
-        made.add(Record(at=offset, body=b"x"))
+        made.add([Record(at=offset, body=b"x")])
     return made
 
 
@@ -27,7 +27,7 @@ def test_the_next_short_batch_waits_its_turn() -> None:
     made = lane(None, 7)
     made.take(now=100.0)
     made.busy = False
-    made.add(Record(at=8, body=b"x"))
+    made.add([Record(at=8, body=b"x")])
     assert not made.ready(now=100.4)
     assert made.ready(now=100.5)
 
@@ -38,7 +38,7 @@ def test_a_full_batch_does_not_wait() -> None:
     made.take(now=100.0)
     made.busy = False
     for offset in (8, 9, 10, 11):
-        made.add(Record(at=offset, body=b"x"))
+        made.add([Record(at=offset, body=b"x")])
     assert made.ready(now=100.0)
     assert [m.offset() for m in made.take(now=100.0).messages] == [8, 9, 10]
 
@@ -48,7 +48,7 @@ def test_bytes_fill_a_batch_too() -> None:
     made = lane(None, 7)
     made.take(now=100.0)
     made.busy = False
-    made.add(Record(at=8, body=b"x" * 20_000))
+    made.add([Record(at=8, body=b"x" * 20_000)])
     assert made.ready(now=100.0)
     held = made.bytes
     made.take(now=100.0)
@@ -59,7 +59,7 @@ def test_a_busy_lane_has_nothing_to_give() -> None:
     """One batch per partition at a time keeps the order."""
     made = lane(None, 1, 2, 3)
     made.take(now=0.0)
-    made.add(Record(at=4, body=b"x"))
+    made.add([Record(at=4, body=b"x")])
     assert not made.ready(now=100.0)
 
 
@@ -67,8 +67,8 @@ def test_the_pending_range_is_replayed_exactly() -> None:
     """Neither a record more nor less than the insert had that a crash may have cut."""
     made = lane(Range(first=5, last=9, skipped=frozenset({6})), 5, 6, 8)
     assert not made.ready(now=100.0)
-    made.add(Record(at=9, body=b"x"))
-    made.add(Record(at=10, body=b"x"))
+    made.add([Record(at=9, body=b"x")])
+    made.add([Record(at=10, body=b"x")])
     assert made.ready(now=100.0)
     batch = made.take(now=100.0)
     assert [m.offset() for m in batch.messages] == [5, 6, 8, 9]
@@ -97,6 +97,6 @@ def test_a_pending_range_ends_where_the_log_ends() -> None:
 def test_a_tombstone_is_part_of_the_range() -> None:
     """So that what is committed covers it."""
     made = Lane("calls", 0, LIMITS, None)
-    made.add(Record(at=3, body=None))
+    made.add([Record(at=3, body=None)])
     batch = made.take(now=0.0)
     assert (batch.first, batch.last, [m.value() for m in batch.messages]) == (3, 3, [None])
