@@ -14,8 +14,10 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from producers.spool import Spool
+from streams.runtime import kafka
 from streams.runtime.clock import Clock
 from streams.runtime.config import Kafka
+from streams.runtime.errors import Fatal
 
 PATIENCE = 2.0
 """Seconds without any acknowledgement after which the broker counts as away."""
@@ -45,35 +47,16 @@ class _Record:
     done: bool = False
 
 
-def connect(kafka: Kafka) -> Producer:
-    """A producer that loses, doubles and reorders nothing on the way, and never gives up by itself."""
-    options: dict[str, Any] = {
-        "bootstrap.servers": kafka.bootstrap,
-        "security.protocol": kafka.security_protocol,
-        "acks": "all",
-        "enable.idempotence": True,
-        "message.timeout.ms": 0,
-        "linger.ms": 5,
-        "compression.type": "lz4",
-        "partitioner": "murmur2_random",  # as the Java clients choose, so that a key has one partition for everybody
-        "queue.buffering.max.messages": 10 * WINDOW,
-        "reconnect.backoff.max.ms": 1000,
-        "log_level": 3,
-        "error_cb": _trouble,
-    }
-    if kafka.ca_file:
-        options["ssl.ca.location"] = kafka.ca_file
-    if kafka.sasl_mechanism:
-        options |= {
-            "sasl.mechanism": kafka.sasl_mechanism,
-            "sasl.username": kafka.sasl_username,
-            "sasl.password": kafka.sasl_password.get_secret_value(),
-        }
-    return Producer(options)
+def connect(settings: Kafka) -> Producer:
+    """A producer that never gives a record up by itself: it waits for the broker as long as it takes."""
+    return kafka.producer(settings, **{"message.timeout.ms": 0, "error_cb": _trouble})
 
 
 def _trouble(error: KafkaError) -> None:
-    log.debug("broker trouble", code=error.name())
+    """The client goes on trying, and events go to the spool meanwhile: a telephone call cannot be asked for again."""
+    known = kafka.mapped(error, "connecting")
+    if isinstance(known, Fatal):
+        log.error("the broker does not let us in; events go to the disk spool", reason=str(known))
 
 
 class Publisher:

@@ -57,9 +57,12 @@ def admin(kafka: Kafka) -> AdminClient:
     return AdminClient(_common(kafka) | {"error_cb": _mutter})  # its callbacks run in a thread of its own
 
 
-def producer(kafka: Kafka) -> Producer:
-    """Idempotent and at ease: for single records whose delivery is asked for (`on_delivery`, `flush`)."""
-    return Producer(_common(kafka) | _WRITES)
+def producer(kafka: Kafka, **options: Any) -> Producer:
+    """Idempotent and at ease: for single records whose delivery is asked for (`on_delivery`, `flush`).
+
+    `options` go over what is set here.
+    """
+    return Producer(_common(kafka) | _WRITES | options)
 
 
 def transactional(kafka: Kafka, identity: str) -> Producer:

@@ -2,30 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from producers.pbx._asterisk import cdr
-from producers.pbx._asterisk.channels import Facts, Fields, Site, agent_of, extension, known, leg_of, scoped, with_peer
+from producers.pbx._asterisk import cdr, old, people
+from producers.pbx._asterisk.channels import Facts, Fields, Site, known, leg_of, scoped
 from streams.runtime.errors import Reject
-
-_DEVICE_STATES = {
-    "NOT_INUSE": "available",
-    "INUSE": "on_call",
-    "BUSY": "on_call",
-    "RINGING": "ringing",
-    "RINGINUSE": "on_call",
-    "ONHOLD": "hold",
-    "UNAVAILABLE": "unavailable",
-    "INVALID": "unavailable",
-}
-_MEMBER_STATES = {
-    "1": "available",
-    "2": "on_call",
-    "3": "on_call",
-    "4": "unavailable",
-    "5": "unavailable",
-    "6": "ringing",
-    "7": "on_call",
-    "8": "hold",
-}
 
 
 def new_channel(site: Site, fields: Fields) -> Iterator[Facts]:
@@ -154,51 +133,6 @@ def call_record(site: Site, fields: Fields) -> Iterator[Facts]:
     yield cdr.facts(site, cdr.from_event(fields))
 
 
-def member(site: Site, fields: Fields) -> Iterator[Facts]:
-    """Queue membership and availability; `Location` and `Name` are the older words."""
-    interface = fields.get("interface") or fields.get("location", "")
-    name = fields.get("membername") or fields.get("name", "")
-    state = _MEMBER_STATES.get(fields.get("status", ""), "unknown")
-    if fields.get("paused") == "1":
-        state = "paused"
-    if fields["event"].lower() == "queuememberremoved":
-        state = "logged_out"
-    data = {
-        "source": fields["event"],
-        "state": state,
-        "interface": interface,
-        "member": name,
-        "status": fields.get("status", ""),
-        "paused": fields.get("paused", ""),
-        "reason": fields.get("pausedreason") or fields.get("reason", ""),
-        "penalty": fields.get("penalty", ""),
-        "wrapup_s": fields.get("wrapuptime", ""),
-    }
-    yield {
-        "type": "agent.state",
-        "agent": agent_of(site, interface, name),
-        "queue": fields.get("queue", ""),
-        "data": {key: value for key, value in data.items() if value},
-    }
-
-
-def device_state(site: Site, fields: Fields) -> Iterator[Facts]:
-    """The telephone of an extension; trunks, queues and Local devices have states too, which say nothing of a person."""
-    name = fields.get("device", "")
-    if agent := extension(site, name):
-        native = fields.get("state", "")
-        data = {"source": "DeviceStateChange", "interface": name, "status": native}
-        data["state"] = _DEVICE_STATES.get(native, "unknown")
-        yield {"type": "agent.state", "agent": agent, "data": data}
-
-
-def agent_session(site: Site, fields: Fields) -> Iterator[Facts]:
-    """Agentlogin and Agentlogoff of app_agent_pool."""
-    on = fields["event"].lower() == "agentlogin"
-    data = {"source": fields["event"], "state": "available" if on else "logged_out"}
-    yield {**leg_of(site, fields), "type": "agent.state", "agent": fields.get("agent", ""), "data": data}
-
-
 def dtmf(site: Site, fields: Fields) -> Iterator[Facts]:
     """The digit itself only when asked for: callers type card numbers and PINs."""
     facts = leg_of(site, fields)
@@ -251,46 +185,6 @@ def cel(site: Site, fields: Fields) -> Iterator[Facts]:
         yield {**facts, "type": _VOICEMAIL[kind]}
 
 
-def old_dial(site: Site, fields: Fields) -> Iterator[Facts]:
-    """`Dial` of AMI 1.x: Begin has both channels, End only the caller's."""
-    begin = fields.get("subevent", "").lower() == "begin"
-    facts = leg_of(site, fields)
-    peer = scoped(site, fields.get("destuniqueid", ""))
-    data = {"dial_string": fields.get("dialstring", ""), "status": fields.get("dialstatus", "")}
-    facts = {**facts, "type": "dial.started" if begin else "dial.ended", "peer_leg_id": peer, "peer_call_id": peer}
-    yield {**facts, "data": {key: value for key, value in data.items() if value}}
-
-
-def old_bridge(site: Site, fields: Fields) -> Iterator[Facts]:
-    """`Bridge` of AMI 1.x pairs two channels: both join or leave a bridge that is named after the pair."""
-    kind = "bridge.joined" if fields.get("bridgestate", "").lower() == "link" else "bridge.left"
-    one, two = fields.get("uniqueid1", ""), fields.get("uniqueid2", "")
-    if not one or not two:
-        raise Reject("Bridge names no two channels")
-    for mine, other, side in ((one, two, "1"), (two, one, "2")):
-        number = known(fields.get(f"callerid{side}", ""))
-        yield {
-            "type": kind,
-            "leg_id": scoped(site, mine),
-            "call_id": scoped(site, mine),
-            "peer_leg_id": scoped(site, other),
-            "channel": fields.get(f"channel{side}", ""),
-            "customer_number": site.numbers.customer(number),
-            "data": {"bridge": f"{one}+{two}", "bridge_type": "basic", "technology": fields.get("bridgetype", "")},
-        }
-
-
-def local_bridge(site: Site, fields: Fields) -> Iterator[Facts]:
-    """The two halves of a Local channel; AMI 1.x numbers them."""
-    facts = with_peer(site, leg_of(site, fields, "localone"), fields, "localtwo")
-    if not facts:
-        one, two = scoped(site, fields.get("uniqueid1", "")), scoped(site, fields.get("uniqueid2", ""))
-        if not one or not two:
-            raise Reject("LocalBridge names no two channels")
-        facts = {"leg_id": one, "call_id": one, "peer_leg_id": two, "peer_call_id": two}
-    yield {**facts, "type": "linkage.merged", "data": {"local": "1"}}
-
-
 def snapshot(site: Site, fields: Fields, told: Mapping[str, str]) -> Iterator[Facts]:
     """A row of a resync: a live channel, or a caller who waits. `told` is what the feed knows beside it."""
     name = fields.get("event", "")
@@ -332,26 +226,10 @@ HANDLERS: dict[str, Callable[[Site, Fields], Iterator[Facts]]] = {
     "bridgemerge": bridge_merge,
     "originateresponse": originate_response,
     "cdr": call_record,
-    "devicestatechange": device_state,
-    "agentlogin": agent_session,
-    "agentlogoff": agent_session,
     "dtmfend": dtmf,
     "userevent": user_event,
     "newexten": new_exten,
     "cel": cel,
-    "localbridge": local_bridge,
-    "dial": old_dial,
-    "bridge": old_bridge,
-    **dict.fromkeys(
-        (
-            "queuememberstatus",
-            "queuememberadded",
-            "queuememberremoved",
-            "queuememberpause",
-            "queuememberpaused",
-            "queuememberpenalty",
-            "queuememberringinuse",
-        ),
-        member,
-    ),
+    **people.HANDLERS,
+    **old.HANDLERS,
 }
