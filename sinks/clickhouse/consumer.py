@@ -1,19 +1,16 @@
 """The sink's consumer, and where it differs from a stream's."""
 
-from collections.abc import Callable
-
 from confluent_kafka import Consumer
 
 from streams.runtime import kafka
 from streams.runtime.config import Kafka
 
 
-def consumer(cluster: Kafka, group: str, slot: str, on_commit: Callable[..., None]) -> Consumer:
+def consumer(cluster: Kafka, group: str, slot: str) -> Consumer:
     """A static member of the group that commits by itself, keeps what a rebalance does not move, and hides no loss."""
     options = {
         "partition.assignment.strategy": "cooperative-sticky",
         "auto.offset.reset": "error",  # records that were deleted unread are said, not skipped
         "enable.partition.eof": True,  # a pending range ends, too, when its last record was compacted away
-        "on_commit": on_commit,
     }
     return kafka.member(cluster, cluster.name(group), cluster.name(slot), **options)

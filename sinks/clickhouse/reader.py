@@ -1,7 +1,6 @@
 """From Kafka to deliveries: reads partitions into lanes, drives their deliveries, follows the group's rebalances.
 
-One thread does everything with the consumer, which serves one call at a time: a commit from another thread would wait
-until no `poll` is waiting. Threads do the work of deliveries and put their answers into a queue.
+One thread does everything with the consumer; threads do the work of deliveries and put their answers into a queue.
 """
 
 import queue
@@ -27,7 +26,7 @@ from streams.runtime.errors import Fatal
 
 log = structlog.get_logger()
 
-_CHUNK = 10_000
+_CHUNK = 5_000
 _POLL = 0.05
 _GRACE = 6.0
 _STALLED = 1.0
@@ -63,15 +62,14 @@ class Reader:
 
     def __init__(
         self,
-        open_consumer: Callable[[Callable[..., None]], Consumer],
+        consumer: Consumer,
         topics: Sequence[str],
         deliver: Callable[[Batch], Steps],
         limits: Limits,
         clock: Clock,
     ) -> None:
-        """`open_consumer` is given the consumer's `on_commit`."""
         self._commits = Commits(clock)
-        self._consumer = open_consumer(self._commits.answered)
+        self._consumer = consumer
         self._topics = list(topics)
         self._deliver = deliver
         self._limits = limits
@@ -92,6 +90,7 @@ class Reader:
             while not stop.is_set():
                 self._receive()
                 self._collect(0)
+                self._commits.send(self._consumer)
                 self._start_ready()
                 self._commits.send(self._consumer)
                 self._report_lag()
@@ -181,10 +180,16 @@ class Reader:
     def _finish(self) -> None:
         """Read no more; let batches under way finish for a while."""
         self._pause(True)
+        self._let_finish(list(self._flights))
+
+    def _let_finish(self, keys: Sequence[Key]) -> None:
+        """Let deliveries under way finish and commit for a while; a far side that does not answer is not waited for."""
         until = self._clock.monotonic() + _GRACE
-        while any(not f.attempts.waiting for f in self._flights.values()) and self._clock.monotonic() < until:
-            self._consumer.poll(_POLL)
-            self._collect(0)
+        self._commits.send(self._consumer)
+        while self._clock.monotonic() < until and any(
+            not self._flights[key].attempts.waiting for key in keys if key in self._flights
+        ):
+            self._collect(_POLL)
             self._commits.send(self._consumer)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -207,16 +212,9 @@ class Reader:
         if self._paused and starts:
             consumer.pause(starts)
 
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Let deliveries under way finish and commit; a far side that does not answer is not waited for."""
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         keys = [(p.topic, p.partition) for p in partitions]
-        until = self._clock.monotonic() + _GRACE
-        self._commits.settle(consumer, keys)
-        while self._clock.monotonic() < until and any(
-            not self._flights[key].attempts.waiting for key in keys if key in self._flights
-        ):
-            self._collect(_POLL)
-            self._commits.settle(consumer, keys)
+        self._let_finish(keys)
         self._abandon(keys)
 
     def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:

@@ -60,7 +60,7 @@ def reader(settings: Settings, writer: Writer, slot: str, clock: Clock) -> Reade
     """What reads the sink's topics as the group's member `slot` and delivers to `writer`."""
     dead = KafkaDeadLetters(kafka.producer(settings.kafka), clock)
     return Reader(
-        open_consumer=lambda on_commit: consumer(settings.kafka, GROUP, slot, on_commit),
+        consumer=consumer(settings.kafka, GROUP, slot),
         topics=[settings.kafka.name(table.topic) for table in TABLES],
         deliver=lambda batch: deliver(batch, writer, dead),
         limits=Limits(
