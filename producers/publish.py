@@ -4,7 +4,7 @@ A record leaves memory when the broker has acknowledged it or when it is durable
 anything that is not under way, new records go behind it, so the order of sending is kept across both roads.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -82,7 +82,9 @@ class Publisher:
         self.sent = 0
         """Records accepted so far."""
         self.acknowledged = 0
-        """Records that the broker has, of this process."""
+        """Records of this process that the broker has."""
+        self.by_topic: Counter[str] = Counter()
+        """The same, each topic for itself."""
 
     @property
     def durable(self) -> int:
@@ -173,7 +175,7 @@ class Publisher:
             return
         record.done = True
         while self._under_way and self._under_way[0].done:
-            self._under_way.popleft()
+            self.by_topic[self._under_way.popleft().topic] += 1
             self.acknowledged += 1
             if self._stored:
                 self._stored -= 1

@@ -130,8 +130,9 @@ class Source:
         self._clock = clock
         self._topic, self._dead = topics
         self._marks: deque[tuple[int, Position]] = deque()
-        self._saved_at = clock.monotonic()
+        self._saved_at = clock.monotonic() - SAVE_EVERY
         self._counted = 0
+        self._damaged = 0
         self._lost = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -201,19 +202,26 @@ class Source:
 
     def _turn(self) -> None:
         self._publisher.turn()
-        metrics.EVENTS_PUBLISHED.labels(self._name).inc(self._publisher.acknowledged - self._counted)
-        self._counted = self._publisher.acknowledged
+        published = self._publisher.by_topic[self._topic]
+        metrics.EVENTS_PUBLISHED.labels(self._name).inc(published - self._counted)
+        self._counted = published
         now = self._clock.monotonic()
         if now - self._saved_at >= SAVE_EVERY:
             metrics.SPOOL_BYTES.labels(self._name).set(self._spool.size)
+            if self._spool.damaged > self._damaged:
+                lost = self._spool.damaged - self._damaged
+                self._damaged = self._spool.damaged
+                metrics.SPOOL_DAMAGED.labels(self._name).inc(lost)
+                log.error("the disk gave back other bytes than the spool had written", pbx=self._name, bytes=lost)
             self._save(now)
 
     def _save(self, now: float) -> None:
-        self._saved_at = now
+        """The newest position that is safe; the first one at once, so that even a young process knows of a gap."""
         position: Position | None = None
         while self._marks and self._marks[0][0] <= self._publisher.durable:
             _, position = self._marks.popleft()
         if position is not None:
+            self._saved_at = now
             self._positions.save(position)
 
     def _notice(self, notice: Notice) -> CallEvent:

@@ -31,6 +31,7 @@ SOURCE_GAP = _counter("source_gap_seconds", "Seconds during which a PBX was not 
 CLOCK_SKEW = _gauge("clock_skew_seconds", "The PBX's clock minus ours.", ["pbx"])
 SPOOL_BYTES = _gauge("spool_bytes", "Events on disk that wait for the broker.", ["pbx"])
 SPOOL_TORN = _counter("spool_torn_bytes", "Bytes of a half-written last event, cut after a crash.", ["pbx"])
+SPOOL_DAMAGED = _counter("spool_damaged_bytes", "Bytes of the spool that could not be read back: lost.", ["pbx"])
 SPOOL_REFUSED = _counter(
     "spool_refused_events", "Events that a full spool could not take; published as a gap.", ["pbx"]
 )

@@ -80,14 +80,14 @@ def _published() -> float:
 
 
 def _flood_frames() -> bytes:
-    """All recorded events that make a record each: what a PBX is told not to send, and what says nothing, is left out."""
+    """All events of the real Asterisk that make a record each: what a PBX is told not to send, and what says nothing, is left out."""
     site = Context(
         tenant="bench",
         pbx="bench",
         numbers=NumberPlan(country="BE", extensions=EXTENSIONS),
         config=asterisk_ami.Config(host="", username="", secret=SecretStr("")),
     )
-    frames = [f for path in sorted(RECORDINGS.glob("*/frames.txt")) for f in recorded(path)]
+    frames = [f for case in sorted(RECORDINGS.glob("*/truth.json")) for f in recorded(case.parent / "frames.txt")]
     return b"".join([f for f in frames if len(list(asterisk_ami.normalise(Frame(f.removesuffix(END), 0), site))) == 1])
 
 

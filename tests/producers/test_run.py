@@ -64,6 +64,7 @@ class House:
         self.sessions: list[list[Batch]] = []
         self.between: dict[int, Callable[[], None]] = {}
         self.away = False
+        self.pace = 2.0
         self.clock = ManualClock()
         self.stop = threading.Event()
         self._queue: list[tuple[str, bytes, Callable[[Any, Any], None]]] = []
@@ -89,7 +90,7 @@ class House:
         for batch in self.sessions.pop(0) if self.sessions else []:
             self.between.pop(self._yielded, lambda: None)()
             self._yielded += 1
-            self.clock.advance(2)
+            self.clock.advance(self.pace)
             yield batch
         while self.sessions and not reading.stop.is_set():  # the next session is for another reading
             self.clock.advance(2)
@@ -136,6 +137,14 @@ def test_a_position_is_saved_after_everything_before_it(tmp_path: Path) -> None:
     house.go([batch(1, b"a", b"b"), batch(2, b"c")])
     assert house.effects == ["ack a", "ack b", "save 1", "ack c", "save 2"]
     assert house.positions.load() == {"n": 2}
+
+
+def test_the_first_position_is_saved_at_once(tmp_path: Path) -> None:
+    """A process killed in its first second must leave a trace of how far it was; later ones are saved each second."""
+    house = House(tmp_path)
+    house.pace = 0.01
+    house.go([batch(1, b"a"), batch(2, b"b"), batch(3, b"c")])
+    assert house.effects == ["ack a", "save 1", "ack b", "ack c", "save 3"]
 
 
 def test_no_position_is_saved_while_the_broker_is_silent(tmp_path: Path) -> None:

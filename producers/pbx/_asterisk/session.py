@@ -24,7 +24,9 @@ SKEW = MICRO
 """From here on the PBX's clock is called wrong."""
 BOOT_WAIT = 3.0
 """Seconds to wait for FullyBooted after login; it does not come without the right to read `system`."""
-STAMPS = "set `timestampevents = yes` under [general] in manager.conf and reload manager: ids follow arrival until then"
+STAMPS = (
+    "set `timestampevents = yes` under [general] in manager.conf, `manager reload`; until then run one adapter only"
+)
 RIGHTS = "give the user `write = reporting` in manager.conf"
 FILTER = "add `system` to the user's `write =` in manager.conf, or eventfilter lines"
 _STAMP = re.compile(rb"\r\nTimestamp: ([0-9]{9,11})\.([0-9]{6})")
