@@ -1,11 +1,9 @@
 """`trunkline run`: one role in this process, as a container or the supervisor starts it."""
 
-import os
 from importlib import import_module
 
 import typer
 
-from streams.embedded.process import SUPERVISED, die_with_parent
 from streams.runtime import health
 from streams.runtime.cli.common import Config, settings, stop_on_signals
 from streams.runtime.clock import SystemClock
@@ -33,8 +31,6 @@ def sink(name: str, config: Config = None) -> None:
 
 def _run(package: str, name: str, config: Config) -> None:
     """The layers above are loaded by name: this one must not know them."""
-    if os.environ.get(SUPERVISED):
-        die_with_parent()
     loaded = settings(config)
     stop = stop_on_signals()
     server = health.serve(loaded.metrics.port, lambda: not stop.is_set()) if loaded.metrics.port else None
