@@ -32,6 +32,8 @@ class Config(PortalConfig):
 
     url: str = ""
     """http(s)://host:port; empty: the sandbox that `trunkline up` starts."""
+    port: int = 8069
+    """Port of that sandbox on the loopback; 0: any free one."""
     token: SecretStr = _NO_TOKEN
     """Bearer token of the API."""
 

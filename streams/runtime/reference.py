@@ -38,13 +38,13 @@ _CONNECTORS = (("pbx", "producers.pbx", "Adapter", "adapter"), ("crm", "sinks.cr
 
 def reference() -> str:
     """The file as it should be."""
-    return _HEAD + "\n".join(_sections())
+    return _HEAD + "\n".join(_sections()) + "\n"
 
 
 def docs(kind: type) -> dict[str, str]:
     """The docstring under each field of a class, on one line; inherited fields too."""
     found: dict[str, str] = {}
-    for parent in reversed([c for c in kind.__mro__ if c.__module__ == kind.__module__]):
+    for parent in reversed([c for c in kind.__mro__ if c not in (object, BaseModel)]):
         last = ""
         for node in ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body:  # type: ignore[attr-defined]
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -71,12 +71,11 @@ def _sections() -> Iterator[str]:
         yield from _section(name, kind)
     for section, name, own in connectors():
         chooser = next(c for s, _, _, c in _CONNECTORS if s == section)
-        example = name.replace("_", "-")
-        yield f'\n# One such section for each {section.upper()}; "{example}" is a name of your choice.\n[{section}.{example}]'
+        yield f'\n# One such section for each {section.upper()}; "{name}" is a name of your choice.\n[{section}.{name}]'
         yield f'{chooser} = "{name}"'
         yield from _keys(own)
         if section == "pbx":
-            yield from _section(f"pbx.{example}.numbers", config.Numbers)
+            yield from _section(f"pbx.{name}.numbers", config.Numbers)
 
 
 def _section(name: str, kind: type) -> Iterator[str]:
@@ -97,7 +96,7 @@ def _keys(kind: type) -> Iterator[str]:
         elif default is None or default is MISSING:
             yield f"#{key} ="
         else:
-            yield f"{key} = {_toml(default)}"
+            yield f"{key} = {toml(default)}"
 
 
 def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
@@ -110,12 +109,14 @@ def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
             yield key, MISSING if info.default is PydanticUndefined else info.default
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value as TOML writes it; whatever a text holds, it stays one text."""
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, str) and "\\" in value:
-        return f"'{value}'"
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+        return "[" + ", ".join(toml(v) for v in value) + "]"
+    if isinstance(value, str) and "\\" in value and "'" not in value and value.isprintable():
+        return f"'{value}'"  # a regular expression stays readable
+    text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")  # the one character that JSON takes as it is and TOML does not
 
 
 if __name__ == "__main__":
