@@ -259,7 +259,7 @@ def _split_lists(kind: type, tree: Any) -> Any:
 
 
 def _explain(kind: type, error: Any, where: str) -> str:
-    path = [str(p) for p in error["loc"]]
+    path = [str(p) for p in error["loc"]] or ["these keys"]  # a check across keys has no place of its own
     name = where + ("." if where else "") + ".".join(path)
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         close = difflib.get_close_matches(path[-1], _keys(kind, path[:-1]), n=1)

@@ -21,8 +21,8 @@ timestampevents = yes
 
 [{}]
 secret = {}
-read = system,call,agent,user,cdr,reporting
-write = originate,call,agent,reporting
+read = system,call,agent,user,cdr
+write = system,originate,call,agent,reporting
 writetimeout = 5000
 """
 _SKEW_S = 1.0
