@@ -7,8 +7,8 @@ the state from what was committed.
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import methodcaller
 from typing import Protocol, TypeVar
@@ -94,7 +94,8 @@ class Worker:
         self._backoff = Backoff()
         self._limit = BATCH
         self._tasks: dict[int, Task] = {}
-        self._offsets: dict[int, int] = {}
+        self._places: dict[int, Place] = {}
+        """As last committed."""
         self._ticked = self._measured = 0
 
     def run(self, connect: Connect) -> None:
@@ -112,7 +113,7 @@ class Worker:
                 self._clock.sleep(wait, until=self._stop)
 
     def _serve(self, session: Session) -> None:
-        self._tasks, self._offsets = {}, {}
+        self._tasks, self._places = {}, {}
         while not self._stop.is_set():
             self._take_over(session)
             if self._stage.refresh and not self._stage.refresh():
@@ -131,8 +132,9 @@ class Worker:
         for place in places:
             still_ours = place.owner == session.owner and place.partition in before
             self._tasks[place.partition] = before[place.partition] if still_ours else self._rebuild(session, place)
-        self._offsets = {place.partition: place.offset for place in places}
-        session.start(self._offsets)
+        self._places = {place.partition: place for place in places}
+        session.start({place.partition: place.offset for place in places})
+        metrics.STREAM_LAG.clear()
         log.info("stream.partitions", stream=self._stage.name, partitions=sorted(self._tasks))
 
     def _rebuild(self, session: Session, place: Place) -> Task:
@@ -155,6 +157,8 @@ class Worker:
         batch = Batch(session, self._stage.source, self._stage.target, now)
         session.begin()
         try:
+            for partition, out in ticks.items():  # said before the batch was looked at, so before its answers
+                batch.put(partition, out)
             for partition, part in inputs.items():
                 batch.put(partition, self._tasks[partition].process(part, now))
         except (Retry, Fatal):
@@ -162,11 +166,7 @@ class Worker:
         except Exception as e:
             self._isolate(session, messages, e)
             raise Retry("the state is rebuilt without a record that cannot be processed", after=0) from e
-        for partition, out in ticks.items():
-            batch.put(partition, out)
-        for partition, part in inputs.items():
-            self._offsets[partition] = part[-1].offset() + 1
-        session.commit([self._place(session, partition) for partition in {**inputs, **ticks}])
+        self._commit(session, [self._place(session, partition, inputs) for partition in {**inputs, **ticks}])
         self._backoff.success()
         self._limit = min(BATCH, self._limit * 2)
         batch.committed(self._stage.name, len(messages))
@@ -192,14 +192,21 @@ class Worker:
         batch = Batch(session, self._stage.source, self._stage.target, self._clock.now())
         session.begin()
         batch.bury(message, self._stage.name, str(error), trace)
-        self._offsets[message.partition()] = message.offset() + 1
-        session.commit([self._place(session, message.partition())])
+        # The task's own low water is not to be trusted any more; the one before this record still holds.
+        before = self._places[message.partition()]
+        self._commit(session, [replace(before, offset=message.offset() + 1, owner=session.owner)])
         batch.committed(self._stage.name, 1)
         log.error("stream.record_set_aside", stream=self._stage.name, partition=message.partition(), trace=trace)
 
-    def _place(self, session: Session, partition: int) -> Place:
+    def _place(self, session: Session, partition: int, inputs: Mapping[int, Sequence[Message]]) -> Place:
+        part = inputs.get(partition)
+        offset = part[-1].offset() + 1 if part else self._places[partition].offset
         low_water = self._tasks[partition].low_water()
-        return Place(partition=partition, offset=self._offsets[partition], low_water=low_water, owner=session.owner)
+        return Place(partition=partition, offset=offset, low_water=low_water, owner=session.owner)
+
+    def _commit(self, session: Session, places: Sequence[Place]) -> None:
+        session.commit(places)
+        self._places |= {place.partition: place for place in places}
 
     def _measure(self, session: Session, now: int) -> None:
         if now - self._measured >= LAG_US:
