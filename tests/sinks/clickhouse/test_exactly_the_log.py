@@ -1,0 +1,131 @@
+"""The tables hold exactly what the log holds, whatever dies: count, place and no gap, asked in SQL."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streams.embedded.clickhouse import EmbeddedClickHouse
+from tests.sinks.clickhouse.world import CLOCK, EVENTS, World, broken, event
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+MakeWorld = Callable[..., World]
+
+
+def fill(world: World, partition: int, numbers: range, every: int) -> tuple[set[int], set[int]]:
+    """Produce events, each `every`th of them unusable; returns the offsets of rows and of dead letters."""
+    start = world.ends(EVENTS)[partition]
+    rows, dead = set(), set()
+    values: list[bytes | None] = []
+    for at, number in enumerate(numbers, start):
+        value: bytes | None = event(partition, number)
+        if number % every == every - 1:
+            assert value
+            value = broken(value, number // every)
+            if value is not None:
+                dead.add(at)
+        else:
+            rows.add(at)
+        values.append(value)
+    world.produce(EVENTS, partition, values)
+    return rows, dead
+
+
+def assert_exact(world: World, rows: dict[int, set[int]], dead: dict[int, set[int]]) -> None:
+    """In = rows + dead letters + tombstones, each at its place, none twice."""
+    found: dict[int, set[int]] = {}
+    for partition, offsets in world.query("SELECT _partition, groupArray(_offset) FROM call_events GROUP BY 1"):
+        assert len(offsets) == len(set(offsets)), f"rows twice in {partition}"
+        found[partition] = set(offsets)
+    assert found == rows
+    letters = Counter((letter.partition, letter.offset) for letter in world.dead(EVENTS))
+    assert set(letters) == {(partition, offset) for partition, offsets in dead.items() for offset in offsets}
+    ((askew,),) = world.query(
+        "SELECT count() FROM call_events WHERE reinterpret(substring(event_id, 16, 1), 'UInt8') "
+        "!= toUInt64OrZero(data['n']) % 256"
+    )
+    assert askew == 0
+
+
+def test_killed_at_random_moments(make_world: MakeWorld) -> None:
+    """SIGKILL of the sink, many times, in small batches full of poison: nothing lost, nothing twice."""
+    chance = random.Random(7)
+    world = make_world(partitions=3)
+    rows, dead = {}, {}
+    for partition in range(3):
+        rows[partition], dead[partition] = fill(world, partition, range(6000), every=701)
+    deaths = 0
+    for _ in range(8):
+        sink = world.start(rows=150, seconds=0.01)
+        before = len(world.rows("SELECT 1 FROM call_events"))
+        world.wait(lambda before=before: len(world.rows("SELECT 1 FROM call_events")) > before)  # type: ignore[misc]
+        CLOCK.sleep(chance.uniform(0.0, 0.7))
+        deaths += sink.poll() is None
+        sink.kill()
+        sink.wait(10)
+        if world.done(EVENTS)():
+            break
+    assert deaths >= 3
+    world.start()
+    world.wait(world.done(EVENTS))
+    assert_exact(world, rows, dead)
+
+
+def test_the_engine_is_killed_and_comes_back(make_world: MakeWorld, tmp_path: Path) -> None:
+    """Inserts without an answer are repeated under the same token, and looked up."""
+    chance = random.Random(11)
+    engine = EmbeddedClickHouse(tmp_path / "engine")
+    with engine:
+        world = make_world(partitions=2, url=engine.url, name="trunkline")
+        world.start(rows=100, seconds=0.01)
+        rows, dead = {}, {}
+        for partition in range(2):
+            rows[partition], dead[partition] = fill(world, partition, range(5000), every=997)
+        for goal in (0, 1500, 3000, 4500):
+            world.wait(lambda goal=goal: len(world.rows("SELECT 1 FROM call_events")) > goal)  # type: ignore[misc]
+            CLOCK.sleep(chance.uniform(0.0, 0.3))
+            engine.kill()
+            CLOCK.sleep(chance.uniform(0.0, 1.0))
+            engine.start()
+        world.wait(world.done(EVENTS))
+        assert_exact(world, rows, dead)
+        world.stop()
+
+
+def test_partitions_move_between_two_sinks(make_world: MakeWorld) -> None:
+    """A second sink joins under load, the first is killed, then stopped cleanly: each range has one owner."""
+    world = make_world(partitions=4)
+    rows, dead = {}, {}
+    first = world.start(rows=100, seconds=0.01)
+    for partition in range(4):
+        rows[partition], dead[partition] = fill(world, partition, range(3000), every=499)
+    world.wait(lambda: len(world.rows("SELECT 1 FROM call_events")) > 500)
+    second = world.start(rows=100, seconds=0.01)
+    CLOCK.sleep(3)
+    for partition in range(4):
+        more, poison = fill(world, partition, range(3000, 5000), every=499)
+        rows[partition] |= more
+        dead[partition] |= poison
+    first.kill()
+    first.wait(10)
+    CLOCK.sleep(1)
+    third = world.start(rows=100, seconds=0.01)
+    CLOCK.sleep(2)
+    second.terminate()
+    assert second.wait(15) == 0
+    world.wait(world.done(EVENTS))
+    third.terminate()
+    assert third.wait(15) == 0
+    assert_exact(world, rows, dead)
+
+
+def test_a_lone_record_is_there_at_once(make_world: MakeWorld) -> None:
+    """Without waiting for a batch to fill."""
+    world = make_world()
+    world.start(seconds=20)
+    world.produce(EVENTS, 0, [event(0, 1)])
+    world.wait(lambda: len(world.rows("SELECT 1 FROM call_events")) == 1)
+    assert world.query("SELECT _topic, _partition, _offset FROM call_events") == [(EVENTS, 0, 0)]
