@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 _TAILS = 200_000
 """Most tails kept encoded: the numbers that call, not all that are known."""
+_CROWD = 50
+"""More contacts than this under one number say that it is a placeholder or a switchboard: it tells nobody's name."""
 _SHARED = ("crm", "company_id", "owner", "priority", "segment")
 """What candidates may agree on."""
 
@@ -40,7 +42,8 @@ class Contacts:
 
     A number that one contact has is `matched`. A number that several have is `ambiguous`, whoever they are: two persons,
     a person and the company's switchboard, the same customer in two CRMs. None of them is chosen; what all of them
-    agree on (the company, the owner) is no guess and is told, a company counting as a member of itself.
+    agree on (the company, the owner) is no guess and is told, a company counting as a member of itself. A number that a
+    crowd shares has no candidates either.
     """
 
     def __init__(self) -> None:
@@ -81,9 +84,12 @@ class Contacts:
         return known
 
     def _encoded(self, number: bytes) -> bytes:
-        found = [decode(Contact, self._records[key]) for key in self._keys.get(number, ())]
-        if not found:
+        keys = self._keys.get(number)
+        if keys is None:
             return NONE
+        if len(keys) > _CROWD:
+            return tail("ambiguous", match_rule="crowd")
+        found = [decode(Contact, self._records[key]) for key in keys]
         rows = [_row(contact) for contact in found]
         if len(rows) == 1:
             return tail("matched", match_rule="number", **rows[0])
