@@ -62,9 +62,9 @@ class Ledger:
         rng: random.Random,
         lease: Callable[[], None],
     ) -> None:
-        """`lease` is called before every request, and raises Retry when this process may no longer act."""
+        """`lease` is called before every effect, and raises Retry when this process may no longer act."""
         self._crm, self._portal, self._log, self._config, self._clock = crm, portal, log, config, clock
-        self._ask = Patience(crm, clock, rng, lease).ask
+        self._ask, self._lease = Patience(crm, clock, rng, lease).ask, lease
 
     async def write(self, call: Call) -> CrmWrite | None:
         """Return the settled ledger record of the call, or None when it is nothing for the journal.
@@ -236,6 +236,7 @@ class Ledger:
         )
 
     async def _append(self, write: CrmWrite) -> CrmWrite:
+        self._lease()  # a process that was frozen must not write over what its successor knows
         await self._log.append(write)
         metrics.CRM_WRITES.labels(self._crm, write.state.lower()).inc()
         return write

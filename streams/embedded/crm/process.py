@@ -16,17 +16,16 @@ class EmbeddedCrm(Child):
     """One sandbox CRM on `data_dir`; a second `start()` of the same object keeps port, token and data."""
 
     def __init__(self, data_dir: Path, *, port: int = 0, token: str = "", clock: Clock = SYSTEM_CLOCK) -> None:
-        self._port = port or free_port()
+        self.port = port = port or free_port()
         self.token = token or secrets.token_urlsafe(24)
-        command = [sys.executable, "-m", "streams.embedded.crm", f"--data-dir={data_dir}", f"--port={self._port}"]
-        answers = lambda: listens(self._port)  # noqa: E731
-        environ = {TOKEN: self.token}
-        super().__init__(command, log=data_dir / "crm.log", answers=answers, environ=environ, clock=clock)
+        command = [sys.executable, "-m", "streams.embedded.crm", f"--data-dir={data_dir}", f"--port={port}"]
+        log, environ = data_dir / "crm.log", {TOKEN: self.token}
+        super().__init__(command, log=log, answers=lambda: listens(port), port=port, environ=environ, clock=clock)
 
     @property
     def url(self) -> str:
         """The address that clients are given."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
 
 def own_token() -> str:
