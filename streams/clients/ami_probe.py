@@ -20,6 +20,8 @@ class Door:
     username: str
     secret: str
     tls: ssl.SSLContext | None = None
+    md5: bool = True
+    """Log in by challenge, so that the secret itself is not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +37,19 @@ class Heard:
 def listen(door: Door, actions: Iterable[Mapping[str, str]], clock: Clock, *, seconds: float = 3.0) -> Heard:
     """Log in, send the actions, and return what came within the time.
 
-    Raises Retry when nobody answers at the address, Fatal when the login is refused.
+    Raises Retry when no manager interface answers at the address, Fatal when the login is refused.
     """
+    where = f"{door.host}:{door.port}"
     try:
-        raw = socket.create_connection((door.host, door.port), timeout=5)
+        with socket.create_connection((door.host, door.port), timeout=5) as raw:
+            if door.tls is None:
+                return _converse(raw, door, list(actions), clock, seconds)
+            with door.tls.wrap_socket(raw, server_hostname=door.host) as wire:
+                return _converse(wire, door, list(actions), clock, seconds)
+    except ssl.SSLError as e:
+        raise Retry(f"{where} does not speak TLS as configured ({e.reason or e})") from e
     except OSError as e:
-        raise Retry(f"nothing answers at {door.host}:{door.port} ({e.strerror or e})") from e
-    with door.tls.wrap_socket(raw, server_hostname=door.host) if door.tls else raw as wire:
-        return _converse(wire, door, list(actions), clock, seconds)
+        raise Retry(f"nothing answers at {where} ({e.strerror or e})") from e
 
 
 def _converse(wire: socket.socket, door: Door, actions: list[Mapping[str, str]], clock: Clock, seconds: float) -> Heard:
@@ -61,7 +68,7 @@ def _converse(wire: socket.socket, door: Door, actions: list[Mapping[str, str]],
         sent["Ping"] = clock.now()
         client.ask("Ping", {}, lambda a: answers.__setitem__("Ping", a))
 
-    client.login(door.username, door.secret, entered)
+    client.login(door.username, door.secret, entered, md5=door.md5)
     end = clock.monotonic() + seconds
     wire.settimeout(0.2)
     while clock.monotonic() < end:
@@ -75,9 +82,10 @@ def _converse(wire: socket.socket, door: Door, actions: list[Mapping[str, str]],
         if not data:
             break
     login = answers.get("Login")
-    if login is None or not login.ok:
-        told = login.message if login else "no answer"
-        raise Fatal(f"{door.host}:{door.port} refuses user {door.username!r} ({told}): compare manager.conf")
+    if login is None:
+        raise Retry(f"{door.host}:{door.port} does not answer as a manager interface within {seconds:.0f} s")
+    if not login.ok:
+        raise Fatal(f"{door.host}:{door.port} refuses user {door.username!r} ({login.message}): compare manager.conf")
     return Heard(
         greeting=client.greeting, answers=answers, events=tuple(events), skew_s=_skew(answers.get("Ping"), sent)
     )

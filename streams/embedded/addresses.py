@@ -1,15 +1,17 @@
 """Where the embedded parts of a set-up listen, and the secrets they share: made once, kept in its data directory."""
 
+import fcntl
 import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 
 from streams.embedded.process import LOOPBACK, free_port
 from streams.runtime.config import Crm, Settings
+from streams.runtime.errors import Fatal
 
 SANDBOX_PORT = 8069
 
@@ -33,8 +35,8 @@ def resolved(settings: Settings) -> Settings:
         crm = dict(settings.crm)
         for name in names:
             own = dict(crm[name].model_extra or {})
-            port = _port(settings, f"crm.{name}", int(own.pop("port", SANDBOX_PORT)))
-            own |= {"url": f"http://{LOOPBACK}:{port}", "token": secret(settings, f"crm.{name}")}
+            port = _port(settings, f"crm.{name}", _number(f"crm.{name}.port", own.get("port", SANDBOX_PORT)))
+            own |= {"port": port, "url": f"http://{LOOPBACK}:{port}", "token": secret(settings, f"crm.{name}")}
             crm[name] = Crm(connector=crm[name].connector, **own)
         changes["crm"] = crm
     return settings.model_copy(update=changes)
@@ -62,15 +64,26 @@ def _port(settings: Settings, part: str, wanted: int) -> int:
     if wanted:
         return wanted
     file = settings.data_dir / "ports.json"
-    ports: dict[str, int] = json.loads(file.read_text(encoding="ascii")) if file.exists() else {}
-    if part not in ports:
-        ports[part] = free_port()
-        _replace(file, json.dumps(ports, indent=1))
-    return ports[part]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".lock").open("w") as lock:  # closing it lets the next one in
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ports: dict[str, int] = json.loads(file.read_text(encoding="ascii")) if file.exists() else {}
+        while part not in ports:
+            port = free_port()
+            if port not in ports.values():  # nobody listens on those yet
+                ports[part] = port
+                _replace(file, json.dumps(ports, indent=1))
+        return ports[part]
 
 
 def _replace(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
     fresh.write_text(text, encoding="ascii")
     fresh.replace(file)
+
+
+def _number(key: str, given: Any) -> int:
+    try:
+        return TypeAdapter(Annotated[int, Field(ge=0, le=65535)]).validate_python(given)
+    except ValidationError:
+        raise Fatal(f"{key}: {given!r} is no port; give a number below 65536, or 0 for any free one") from None

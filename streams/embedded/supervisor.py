@@ -66,8 +66,9 @@ class Supervisor:
             role.child.stop()
 
     def _launch(self, role: Role) -> None:
-        self._born[role.name] = self._clock.monotonic()
+        self._born.pop(role.name, None)
         role.child.start()
+        self._born[role.name] = self._clock.monotonic()
 
     def _revive(self, role: Role) -> None:
         now = self._clock.monotonic()

@@ -6,13 +6,14 @@
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from streams.runtime.errors import Fatal
 
@@ -109,12 +110,20 @@ class Metrics(_Section):
     """Port of /metrics and /health on the loopback for a single role; 0: off. `up` gives each role its own."""
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as e:
+        raise ValueError(f"not a regular expression ({e})") from None
+    return text
+
+
 class Numbers(_Section):
     """The number plan of a PBX: which party is a customer, and how a number reads in E.164."""
 
     country: str = Field(default="BE", pattern="^[A-Z]{2}$")
     """ISO country that national numbers belong to."""
-    extensions: str = r"[1-9]\d{1,4}"
+    extensions: Annotated[str, AfterValidator(_expression)] = r"[1-9]\d{1,4}"
     """Regular expression of the house's own extensions, matched whole."""
     dids: tuple[str, ...] = ()
     """Own numbers that are dialled from outside, in any notation; empty: every number dialled from a trunk."""
@@ -141,6 +150,10 @@ class Crm(BaseModel):
     """Name of the connector: sandbox."""
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+"""Of a PBX or CRM: it is part of ids, of topics' keys and of file names."""
+
+
 class Settings(_Section):
     tenant: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]+$")
     """Name of the tenant, on every record."""
@@ -148,8 +161,8 @@ class Settings(_Section):
     """Where the embedded parts, spools and positions live."""
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
-    pbx: dict[str, Pbx] = {}
-    crm: dict[str, Crm] = {}
+    pbx: dict[Name, Pbx] = {}
+    crm: dict[Name, Crm] = {}
     streams: Streams = Streams()
     logs: Logs = Logs()
     metrics: Metrics = Metrics()
@@ -174,11 +187,6 @@ def connector_config(kind: type[C], section: Pbx | Crm, where: str) -> C:
     return _validated(kind, dict(section.model_extra or {}), where)
 
 
-def secret_keys(kind: type) -> set[str]:
-    """The names of a Config's secret fields."""
-    return {name for name, hint in get_type_hints(kind).items() if hint in (SecretStr, SecretStr | None)}
-
-
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -197,14 +205,18 @@ def _forbid_secrets(tree: Mapping[str, Any], where: str) -> None:
         if isinstance(value, Mapping):
             _forbid_secrets(value, f"{path}.")
         elif key in _SECRETS:
-            env = PREFIX + path.upper().replace(".", "__")
-            raise Fatal(
-                f"{path}: a secret does not stand in the file; set {env}, or {key}_file to a file that holds it"
-            )
+            raise Fatal(f"{path}: a secret does not stand in the file; {_way_in(path)}")
+
+
+def _way_in(path: str) -> str:
+    """How a secret is given."""
+    env = PREFIX + path.upper().replace(".", "__").replace("-", "_")
+    return f"set {env}, or {path.rpartition('.')[2]}_file to a file that holds it"
 
 
 def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
-    for key in path[:-1]:
+    for step in path[:-1]:
+        key = next((k for k in tree if k.lower().replace("-", "_") == step), step)  # names in the file have any case
         branch = tree.setdefault(key, {})
         if not isinstance(branch, dict):
             return
@@ -265,9 +277,9 @@ def _explain(kind: type, error: Any, where: str) -> str:
         close = difflib.get_close_matches(path[-1], _keys(kind, path[:-1]), n=1)
         return f"{name}: there is no such key; " + (f"did you mean {close[0]}?" if close else "take it out")
     if error["type"] in ("missing", "missing_argument"):
-        return f"{name}: is needed and missing; add it"
+        return f"{name}: is needed and missing; " + (_way_in(name) if path[-1] in _SECRETS else "add it")
     given = "" if path[-1] in _SECRETS else f" (given: {error['input']!r})"
-    return f"{name}: {error['msg'].lower()}{given}; see reference.toml for what it takes"
+    return f"{name}: {error['msg'].lower().removeprefix('value error, ')}{given}; see reference.toml for what it takes"
 
 
 def _keys(kind: Any, path: list[str]) -> list[str]:

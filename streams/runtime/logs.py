@@ -22,6 +22,11 @@ def mask(text: str) -> str:
     return _NUMBER.sub(lambda m: "***" + m.group()[-2:], text)
 
 
+def printable(text: str) -> str:
+    """Text from outside as a terminal may show it: no character that moves the cursor, hides or turns what follows."""
+    return "".join(c if c.isprintable() or c in "\n\u00a0" else "\ufffd" for c in text)
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """A structlog processor: values of telling keys are dropped, numbers in texts are masked."""
     for key, value in event.items():

@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
 from streams.runtime import config, plugins
+from streams.runtime.connectors import SECTIONS, kind, load
 
 _HEAD = """\
 # Every key of Trunkline's configuration with its default and its meaning.
@@ -33,7 +33,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "logs": config.Logs,
     "metrics": config.Metrics,
 }
-_CONNECTORS = (("pbx", "producers.pbx", "Adapter", "adapter"), ("crm", "sinks.crm", "Connector", "connector"))
 
 
 def reference() -> str:
@@ -41,10 +40,10 @@ def reference() -> str:
     return _HEAD + "\n".join(_sections()) + "\n"
 
 
-def docs(kind: type) -> dict[str, str]:
+def docs(of: type) -> dict[str, str]:
     """The docstring under each field of a class, on one line; inherited fields too."""
     found: dict[str, str] = {}
-    for parent in reversed([c for c in kind.__mro__ if c not in (object, BaseModel)]):
+    for parent in reversed([c for c in of.__mro__ if c not in (object, BaseModel)]):
         last = ""
         for node in ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body:  # type: ignore[attr-defined]
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -57,22 +56,18 @@ def docs(kind: type) -> dict[str, str]:
 
 def connectors() -> Iterator[tuple[str, str, Any]]:
     """(kind of section, connector's name, its Config) of every connector there is."""
-    for section, package, kind, _ in _CONNECTORS:
-        for name in plugins.names(package):
-            module = import_module(f"{package}.{name}")
-            for value in vars(module).values():
-                if type(value).__name__ == kind:
-                    yield section, name, value.config
+    for section, (package, _, _) in SECTIONS.items():
+        for name in plugins.known(package, kind(section)):
+            yield section, name, load(section, name).config
 
 
 def _sections() -> Iterator[str]:
     yield from _section("", config.Settings)
-    for name, kind in _SECTIONS.items():
-        yield from _section(name, kind)
+    for name, own in _SECTIONS.items():
+        yield from _section(name, own)
     for section, name, own in connectors():
-        chooser = next(c for s, _, _, c in _CONNECTORS if s == section)
         yield f'\n# One such section for each {section.upper()}; "{name}" is a name of your choice.\n[{section}.{name}]'
-        yield f'{chooser} = "{name}"'
+        yield f'{"adapter" if section == "pbx" else "connector"} = "{name}"'
         yield from _keys(own)
         if section == "pbx":
             yield from _section(f"pbx.{name}.numbers", config.Numbers)

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 
 from schemas.topics import Topic, manifest
 from streams.runtime.config import Kafka
 from streams.runtime.errors import Fatal
 
-_TIMEOUT = 30.0
+_TIMEOUT = 15.0
 
 
 def apply(admin: AdminClient, kafka: Kafka) -> Iterator[str]:
@@ -21,34 +22,34 @@ def apply(admin: AdminClient, kafka: Kafka) -> Iterator[str]:
     there = admin.list_topics(timeout=_TIMEOUT).topics
     wanted = {kafka.name(topic.name): topic for topic in manifest().topics.values()}
     missing = {name: topic for name, topic in wanted.items() if name not in there}
+    have = {name: len(there[name].partitions) for name in wanted if name not in missing}
+    if wide := [
+        f"{name} has {n}, not {wanted[name].partitions}" for name, n in have.items() if n > wanted[name].partitions
+    ]:
+        raise Fatal(f"too many partitions: {'; '.join(wide)}. Keys would move: make the topic anew when it is empty")
     yield from _create(admin, missing, kafka.replication)
-    for name, topic in wanted.items():
-        if name in missing:
-            continue
-        have = len(there[name].partitions)
-        if have > topic.partitions:
-            raise Fatal(
-                f"{name} has {have} partitions and should have {topic.partitions}: keys would move; make it anew"
-            )
-        if have < topic.partitions:
-            _wait(admin.create_partitions([NewPartitions(name, topic.partitions)]))
-            yield f"{name}: {have} -> {topic.partitions} partitions"
-    yield from _mend(admin, {name: topic for name, topic in wanted.items() if name not in missing})
+    for name, count in have.items():
+        if count < (more := wanted[name].partitions):
+            _wait(admin.create_partitions([NewPartitions(name, more)]))
+            yield f"{name}: {count} -> {more} partitions"
+    yield from _mend(admin, {name: wanted[name] for name in have})
 
 
 def _create(admin: AdminClient, topics: dict[str, Topic], replication: int) -> Iterator[str]:
     if not topics:
         return
-    _wait(
-        admin.create_topics(
-            [
-                NewTopic(name, num_partitions=t.partitions, replication_factor=replication, config=t.settings)
-                for name, t in topics.items()
-            ],
-        ),
-    )
-    for name, topic in topics.items():
-        yield f"{name}: created, {topic.partitions} partitions, {topic.cleanup}"
+    wanted = [
+        NewTopic(name, num_partitions=t.partitions, replication_factor=replication, config=t.settings)
+        for name, t in topics.items()
+    ]
+    for name, future in admin.create_topics(wanted).items():
+        try:
+            future.result(_TIMEOUT)
+        except KafkaException as e:
+            if e.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster, from the same manifest
+                raise
+        else:
+            yield f"{name}: created, {topics[name].partitions} partitions, {topics[name].cleanup}"
 
 
 def _mend(admin: AdminClient, topics: dict[str, Topic]) -> Iterator[str]:

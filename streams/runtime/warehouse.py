@@ -1,5 +1,6 @@
 """Reading the warehouse: a client with the set-up's address, and rows with bound parameters only."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from streams.runtime.config import ClickHouse
 from streams.runtime.errors import Fatal
+
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it has to say is in its exceptions
 
 
 def connect(settings: ClickHouse) -> Client:
@@ -21,7 +24,8 @@ def connect(settings: ClickHouse) -> Client:
             autogenerate_session_id=False,
         )
     except (DatabaseError, OperationalError) as e:
-        reason = str(e).splitlines()[0][:200]
+        away = isinstance(e, OperationalError) and e.__cause__ is not None
+        reason = f"no answer: {type(e.__cause__).__name__}" if away else str(e).splitlines()[0][:200]
         raise Fatal(f"ClickHouse at {settings.url} does not let us in ({reason}); is it up? (`trunkline up`)") from None
     client.database = settings.database  # not before: it is made by the sink, perhaps later than this
     return client

@@ -4,10 +4,13 @@ import sys
 from importlib import import_module
 
 import typer
+from confluent_kafka import KafkaException
 from rich.console import Console
 
+from streams.runtime import kafka
 from streams.runtime.cli import calls, dead, demo, doctor, init, run, schemas, topics, up
 from streams.runtime.errors import Fatal, Reject, Retry
+from streams.runtime.logs import printable
 
 app = typer.Typer(
     name="trunkline",
@@ -32,6 +35,15 @@ app.add_typer(import_module("producers.simulator.command").app, name="simulate")
 def main() -> None:
     try:
         app()
-    except (Fatal, Reject, Retry) as e:
-        Console(stderr=True).print(f"{e}", style="red", markup=False, highlight=False)
+    except (Fatal, Reject, Retry, KafkaException, OSError) as e:
+        console = Console(stderr=True, soft_wrap=True)
+        console.print(printable(_sentence(e)), style="red", markup=False, highlight=False)
         sys.exit(1)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, KafkaException):
+        return f"{kafka.mapped(error, 'asking the cluster')}; `trunkline doctor` looks at the broker"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

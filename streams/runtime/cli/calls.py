@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.runtime import warehouse
-from streams.runtime.cli.common import Config, Json, settings
+from streams.runtime.cli.common import Config, Json, cell, settings
 from streams.runtime.errors import Reject
 
 app = typer.Typer(help="The calls in the warehouse.", no_args_is_help=True)
@@ -54,7 +54,7 @@ def show(
     for column in (*_COLUMNS, "call_id"):
         table.add_column(column.removesuffix("_s").replace("_", " "))
     for call in found:
-        table.add_row(*(_text(call[column]) for column in (*_COLUMNS, "call_id")))
+        table.add_row(*(cell(_text(call[column])) for column in (*_COLUMNS, "call_id")))
     Console().print(table)
 
 
@@ -70,10 +70,10 @@ def one(call_id: str, config: Config = None, json: Json = False) -> None:
     if json:
         _lines(iter(found))
         return
-    table = Table(title=call_id, show_header=False)
+    table = Table(title=cell(call_id), show_header=False)
     for key, value in found[0].items():
         if value not in (None, "", [], {}):
-            table.add_row(key, _text(value))
+            table.add_row(key, cell(_text(value)))
     Console().print(table)
 
 
@@ -120,7 +120,8 @@ def _lines(found: Iterator[dict[str, Any]]) -> None:
         sys.stdout.buffer.write(orjson.dumps(call, default=str, option=orjson.OPT_APPEND_NEWLINE))
 
 
-_FORMULA = re.compile(r"^[=@\t\r]|^[+-](?![\d.]+$)")
+# What spreadsheets begin a formula with, also in its wide forms; a number with its sign is no formula.
+_FORMULA = re.compile(r"\s*([=@\uff1d\uff20\uff0b\uff0d\t\r\n]|[+-](?![\d.]+$))")
 
 
 def _cell(value: Any) -> str:

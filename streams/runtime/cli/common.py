@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from streams.embedded.addresses import resolved
 from streams.runtime import config, logs
 from streams.runtime.config import Settings
+from streams.runtime.logs import printable
 
 DEFAULT_CONFIG = Path("trunkline.toml")
 
@@ -34,8 +36,18 @@ def settings(file: Path | None) -> Settings:
     return resolved(loaded)
 
 
+def cell(text: str) -> Text:
+    """Text from outside for a table: neither markup nor control characters of the terminal."""
+    return Text(printable(text))
+
+
+def interruptible() -> None:
+    """Until `stop_on_signals`: SIGTERM ends the command where it is, as Ctrl-C does; what was begun is cleaned up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and Ctrl-C set."""
+    """An event that SIGTERM and Ctrl-C set, from now on."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -16,15 +16,16 @@ from schemas.codec import UndecodableError, decode
 from schemas.events import DeadLetter
 from schemas.topics import DEAD_SUFFIX, manifest
 from streams.runtime import kafka
-from streams.runtime.cli.common import Config, Json, settings
+from streams.runtime.cli.common import Config, Json, cell, settings
 from streams.runtime.config import Kafka
 from streams.runtime.errors import Reject, Retry
-from streams.runtime.logs import mask
+from streams.runtime.logs import mask, printable
 
 app = typer.Typer(help="Dead letters: records that could not be used.", no_args_is_help=True)
 
 _TIMEOUT = 10.0
 Topic = Annotated[str, typer.Option(help="Only this topic's dead letters, such as call-events.")]
+_NOWHERE = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001
 Where = tuple[int, int]
 """Partition and offset in the dead-letter topic."""
 
@@ -43,7 +44,7 @@ def show(config: Config = None, topic: Topic = "", json: Json = False) -> None:
             continue
         when = datetime.fromtimestamp(letter.at / 1e6, UTC).isoformat(sep=" ", timespec="seconds")
         origin = f"{letter.topic}:{letter.partition}:{letter.offset}"
-        table.add_row(place, when, letter.stage, mask(letter.reason), origin)
+        table.add_row(place, when, letter.stage, cell(mask(letter.reason)), origin)
     if not json:
         Console().print(table)
 
@@ -55,9 +56,9 @@ def one(
     """One dead letter, whole, with its bytes."""
     letter = _get(settings(config).kafka, place)
     for key, value in asdict(letter).items():
-        typer.echo(f"{key}: {_hex(value) if isinstance(value, bytes) else value}")
+        typer.echo(f"{key}: {_hex(value) if isinstance(value, bytes) else printable(str(value))}")
     if letter.value:
-        typer.echo(f"as text: {letter.value.decode(errors='replace')}")
+        typer.echo(f"as text: {printable(letter.value.decode(errors='replace'))}")
 
 
 @app.command("replay")
@@ -75,15 +76,31 @@ def replay(
         raise Reject("name either the dead letters (TOPIC:PARTITION:OFFSET) or --topic for all of one topic")
     letters = [_get(connection, p) for p in places] if places else [found for _, _, found in _all(connection, topic)]
     stuck = [letter for letter in letters if letter.offset < 0]
-    producer = kafka.producer(connection)
-    for letter in letters:
-        if letter.offset >= 0:
-            producer.produce(letter.topic, letter.value, letter.key, partition=letter.partition)
-    if left := producer.flush(_TIMEOUT):
-        raise Retry(f"{left} of {len(letters)} were not acknowledged; run it again, what arrived twice is a duplicate")
-    typer.echo(f"{len(letters) - len(stuck)} written again")
+    done = _write(connection, [letter for letter in letters if letter.offset >= 0])
+    typer.echo(f"{done} written again")
     if stuck:
         typer.echo(f"{len(stuck)} never were a record of a topic (unreadable at the source) and cannot be replayed")
+
+
+def _write(connection: Kafka, letters: list[DeadLetter]) -> int:
+    """How many were written, which is all of them; Retry otherwise."""
+    producer = kafka.producer(connection)
+    refused: list[str] = []
+
+    def answered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            refused.append(error.name())
+
+    for letter in letters:
+        producer.produce(letter.topic, letter.value, letter.key, partition=letter.partition, on_delivery=answered)
+        producer.poll(0)
+    left = producer.flush(_TIMEOUT) + len(refused)
+    if left:
+        why = ", ".join(sorted(set(refused))) or "no answer"
+        raise Retry(
+            f"{left} of {len(letters)} were not written ({why}); run it again: what arrives twice is a duplicate"
+        )
+    return len(letters)
 
 
 def _all(connection: Kafka, topic: str) -> Iterator[tuple[str, Where, DeadLetter]]:
@@ -119,14 +136,26 @@ def _get(connection: Kafka, place: str) -> DeadLetter:
 
 def _read(consumer: Consumer, start: TopicPartition, last: int | None) -> Iterator[tuple[Where, DeadLetter]]:
     """From there to the end of the partition, or to the offset `last`."""
-    low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
+    try:
+        low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
+    except KafkaException as e:
+        if e.args[0].code() in _NOWHERE:
+            raise Reject(
+                f"there is no {start.topic}:{start.partition}; `trunkline topics list` shows the topics"
+            ) from None
+        raise
     start.offset = max(start.offset, low)
     if start.offset >= high:
         return
     consumer.assign([start])
-    while message := consumer.poll(_TIMEOUT):
-        if message.error() is not None:  # the end of the partition
-            return
+    while True:
+        message = consumer.poll(_TIMEOUT)
+        if message is None:
+            raise Retry(f"the broker does not answer while {start.topic} is read; try again")
+        if error := message.error():
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - that is how the client names its own codes
+                return
+            raise kafka.mapped(error, f"reading {start.topic}")
         where = (message.partition() or 0, message.offset() or 0)
         if last is not None and where[1] > last:
             return

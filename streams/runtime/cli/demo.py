@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from streams.embedded import roles
-from streams.runtime.cli.common import Json, stop_on_signals
+from streams.runtime.cli.common import Json, interruptible, stop_on_signals
 from streams.runtime.cli.up import running
 from streams.runtime.clock import SystemClock
 from streams.runtime.demo import centre as call_centre
@@ -35,12 +35,13 @@ def demo(
     the ids of the calls that differ otherwise.
     """
     console = Console(stderr=True)
-    stop = stop_on_signals()
+    interruptible()
     clock = SystemClock()
     centre = call_centre.prepare(folder, call_centre.Plan(calls=calls, rate=rate, seed=seed))
     with call_centre.simulated(centre), running(centre.config, console) as (settings, supervisor):
         known = call_centre.load_contacts(centre, settings)
         call_centre.await_contacts(settings, known, clock, supervisor.tend)
+        stop = stop_on_signals()
         progress = Progress(centre, settings, clock, console)
         with RingWatch(settings.kafka, clock) as watch:
             supervisor.start(roles.adapters(settings, centre.config))

@@ -10,6 +10,7 @@ from rich.console import Console
 from streams.runtime import doctor as examination
 from streams.runtime.cli.common import Config, Json, settings
 from streams.runtime.clock import SystemClock
+from streams.runtime.logs import printable
 
 
 def doctor(config: Config = None, json: Json = False) -> None:
@@ -17,7 +18,7 @@ def doctor(config: Config = None, json: Json = False) -> None:
 
     Changes nothing. Leaves with 1 when something is wrong.
     """
-    console = Console()
+    console = Console(soft_wrap=True)
     bad = 0
     for finding in examination.examine(settings(config), SystemClock()):
         bad += not finding.ok
@@ -26,7 +27,7 @@ def doctor(config: Config = None, json: Json = False) -> None:
             continue
         mark = "[green]ok[/]   " if finding.ok else "[red]mend[/] "
         console.print(f"{mark} {finding.part}: ", end="")
-        console.print(finding.what, markup=False, highlight=False)
+        console.print(printable(finding.what), markup=False, highlight=False)
         if finding.fix:
             console.print(f"      {finding.fix}", markup=False, highlight=False)
     raise typer.Exit(1 if bad else 0)

@@ -1,6 +1,5 @@
 """`trunkline init`: from a PBX's address to a configuration that works."""
 
-import json
 import re
 import secrets
 from pathlib import Path
@@ -11,12 +10,12 @@ from rich.console import Console
 
 from streams.clients.ami_probe import Door, listen
 from streams.runtime import config as configuration
+from streams.runtime import connectors, reference
 from streams.runtime.clock import SystemClock
-from streams.runtime.doctor import MANAGER_CONF
+from streams.runtime.doctor import MANAGER_CONF, OTHER_CONF
 from streams.runtime.errors import Fatal, Reject, Retry
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_PLAIN = re.compile(r"[^\r\n\0]*")
 
 _TOML = """\
 # Written by `trunkline init`. Every key there is, with its meaning: deploy/config/reference.toml
@@ -35,7 +34,7 @@ extensions = {extensions}
 dids = {dids}
 """
 _CRM = """
-[crm.{crm}]
+[crm.crm]
 connector = "sandbox"            # the CRM that ships with Trunkline, for trying things out
 """
 
@@ -65,60 +64,63 @@ def init(
 
     Every question is also an option, for scripts.
     """
-    console = Console()
-    _check(output, pbx, crm, force, host, user)
-    own_secret = secret_file or _made_up_secret(output, pbx)
-    secret = _read(own_secret)
-    console.print("manager.conf of Asterisk needs these lines (then `asterisk -rx 'manager reload'`):\n")
-    console.print(MANAGER_CONF.format(user, secret), markup=False, highlight=False)
-    if probe:
-        _try(console, Door(host=host, port=port, username=user, secret=secret))
-    wanted = [did.strip() for did in dids.split(",") if did.strip()]
-    text = _TOML.format(
-        tenant=json.dumps(tenant),
-        pbx=pbx,
-        host=json.dumps(host),
-        port=port,
-        user=json.dumps(user),
-        secret_file=json.dumps(str(own_secret)),
-        country=json.dumps(country),
-        extensions=f"'{extensions}'",
-        dids=json.dumps(wanted),
-    )
-    output.write_text(text + (_CRM.format(crm="crm") if crm == "sandbox" else ""), encoding="utf-8")
-    configuration.load(output)
+    console = Console(soft_wrap=True)
+    _check(output, force=force, pbx=pbx, user=user, crm=crm)
+    place = str(secret_file.absolute()) if secret_file else f"secrets/pbx-{pbx}"
+    values = {"tenant": tenant, "host": host, "port": port, "user": user, "secret_file": place, "country": country}
+    values |= {"extensions": extensions, "dids": [did.strip() for did in dids.split(",") if did.strip()]}
+    text = _TOML.format(pbx=pbx, **{key: reference.toml(value) for key, value in values.items()})
+    secret = _secret(output.absolute().parent / place, made_up=secret_file is None)
+    draft = output.with_name(f".{output.name}.new")
+    try:
+        draft.write_text(text + (_CRM if crm == "sandbox" else ""), encoding="utf-8")
+        if wrong := [told for _, told in connectors.faults(configuration.load(draft, {}))]:
+            raise Fatal("\n".join(wrong))
+        _show(console, user, secret if secret_file is None else f"<as in {secret_file}>")
+        if probe:
+            _try(console, Door(host=host, port=port, username=user, secret=secret))
+        draft.replace(output)
+    except UnicodeEncodeError:
+        raise Reject("an answer holds bytes that are no text: type it again") from None
+    finally:
+        draft.unlink(missing_ok=True)
     console.print(
         f"written: {output}. Next: `trunkline up --config {output}`, then `trunkline doctor`", highlight=False
     )
 
 
-def _check(output: Path, pbx: str, crm: str, force: bool, *texts: str) -> None:
+def _check(output: Path, *, force: bool, crm: str, **names: str) -> None:
     if output.exists() and not force:
         raise Reject(f"{output} exists; --force overwrites it")
-    if not _NAME.fullmatch(pbx):
-        raise Reject(f"--pbx {pbx!r}: begin with a letter, then letters, digits, _ and -")
+    for option, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise Reject(f"--{option} {name!r}: begin with a letter, then letters, digits, _ and -")
     if crm not in ("sandbox", "none"):
         raise Reject(f"--crm {crm!r}: sandbox or none")
-    for text in texts:
-        if not text or not _PLAIN.fullmatch(text):
-            raise Reject("host and user must be one line of text each")
 
 
-def _made_up_secret(output: Path, pbx: str) -> Path:
-    """A secret that nobody has to think of, in a file beside the configuration that only its owner reads."""
-    file = output.absolute().parent / "secrets" / f"pbx-{pbx}"
-    if not file.exists():
-        file.parent.mkdir(mode=0o700, exist_ok=True)
+def _secret(file: Path, *, made_up: bool) -> str:
+    """The secret in the file. One that nobody has to think of is made up first, where only its owner reads it."""
+    if made_up and not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(20), encoding="ascii")
-    return file
-
-
-def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip()
+        text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as e:
-        raise Fatal(f"cannot read the secret in {file}: {type(e).__name__}") from None
+        raise Fatal(f"cannot read the secret in {file}: {type(e).__name__}; make it readable text") from None
+    if not text or not text.isprintable():
+        raise Fatal(f"{file} must hold the secret in one line of text")
+    return text
+
+
+def _show(console: Console, user: str, secret: str) -> None:
+    for what, lines in (
+        ("manager.conf of Asterisk needs these lines (then `asterisk -rx 'manager reload'`):", MANAGER_CONF),
+        ("These help, and nothing depends on them:", OTHER_CONF),
+    ):
+        console.print(what + "\n", highlight=False, markup=False)
+        console.print(lines.format(user, secret), markup=False, highlight=False)
 
 
 def _try(console: Console, door: Door) -> None:

@@ -11,10 +11,11 @@ from streams.embedded.addresses import embedded_crms, resolved
 from streams.embedded.jars import default_cache, kafka_jars
 from streams.embedded.supervisor import Supervisor
 from streams.runtime import config as configuration
-from streams.runtime import kafka, logs, topics
-from streams.runtime.cli.common import DEFAULT_CONFIG, Config, stop_on_signals
+from streams.runtime import connectors, kafka, logs, topics
+from streams.runtime.cli.common import DEFAULT_CONFIG, Config, interruptible, stop_on_signals
 from streams.runtime.clock import SystemClock
 from streams.runtime.config import Settings
+from streams.runtime.errors import Fatal
 
 
 def up(config: Config = None) -> None:
@@ -23,8 +24,9 @@ def up(config: Config = None) -> None:
     What the configuration gives an address (Kafka, ClickHouse, a CRM) is used; what it does not is started, embedded.
     """
     console = Console(stderr=True)
-    stop = stop_on_signals()
+    interruptible()
     with running(config, console) as (settings, supervisor):
+        stop = stop_on_signals()
         supervisor.start(roles.adapters(settings, config))
         if not settings.pbx:
             console.print("no PBX is configured: `trunkline init` adds yours")
@@ -42,6 +44,8 @@ def running(
     plain = configuration.load(config)
     logs.configure(plain.logs.level, plain.logs.format)
     settings = resolved(plain)
+    if wrong := [told for _, told in connectors.faults(settings)]:
+        raise Fatal("\n".join(wrong))
     if not plain.kafka.bootstrap:
         kafka_jars(default_cache(), console.print)
     supervisor = Supervisor(SystemClock(), longest_wait=longest_wait)

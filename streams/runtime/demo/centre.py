@@ -148,7 +148,6 @@ def truth_lines(centre: Centre) -> Iterator[tuple[str, dict[str, Any]]]:
 def load_contacts(centre: Centre, settings: Settings) -> int:
     """Put the directory of the simulated customers into the sandbox CRM; returns how many."""
     people = [orjson.loads(line) for line in centre.contacts.read_bytes().splitlines()]
-    own = settings.crm["crm"].model_extra or {}
     rows = [
         {
             "id": person["id"],
@@ -160,7 +159,7 @@ def load_contacts(centre: Centre, settings: Settings) -> int:
         }
         for person in people
     ]
-    with httpx.Client(base_url=own["url"], headers=crm_headers(settings), timeout=30) as http:
+    with _crm(settings) as http:
         for start in range(0, len(rows), _IMPORT):
             answer = http.post("/api/contacts/import", json={"contacts": rows[start : start + _IMPORT]})
             answer.raise_for_status()
@@ -184,10 +183,9 @@ def await_contacts(settings: Settings, known: int, clock: Clock, tend: Callable[
 
 def journal(settings: Settings) -> list[dict[str, Any]]:
     """Every entry of the CRM's call journal."""
-    own = settings.crm["crm"].model_extra or {}
     found: list[dict[str, Any]] = []
     cursor = ""
-    with httpx.Client(base_url=own["url"], headers=crm_headers(settings), timeout=30) as http:
+    with _crm(settings) as http:
         while True:
             answer = http.get("/api/activities", params={"limit": "500", **({"cursor": cursor} if cursor else {})})
             page = answer.raise_for_status().json()
@@ -195,6 +193,16 @@ def journal(settings: Settings) -> list[dict[str, Any]]:
             if not page["next"]:
                 return found
             cursor = page["next"]
+
+
+@contextmanager
+def _crm(settings: Settings) -> Iterator[httpx.Client]:
+    own = settings.crm["crm"].model_extra or {}
+    try:
+        with httpx.Client(base_url=own["url"], headers=crm_headers(settings), timeout=30) as http:
+            yield http
+    except httpx.HTTPError as e:
+        raise Fatal(f"the demo's CRM does not answer as it should ({type(e).__name__}); see its log") from e
 
 
 def crm_headers(settings: Settings) -> dict[str, str]:

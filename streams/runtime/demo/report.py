@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from streams.runtime.demo.judge import Verdict
+from streams.runtime.logs import printable
 
 _MOST_SHOWN = 20
 _MOST_ROWS = 6
@@ -66,7 +68,7 @@ def show(console: Console, verdict: Verdict, delays: Delays, answers: Sequence[A
         return
     console.print(f"[bold red]{len(verdict.differing)} calls differ:[/]")
     for call_id, reason in list(verdict.differing.items())[:_MOST_SHOWN]:
-        console.print(f"  {call_id}: {reason}", markup=False, highlight=False)
+        console.print(printable(f"  {call_id}: {reason}"), markup=False, highlight=False)
     if len(verdict.differing) > _MOST_SHOWN:
         console.print(f"  … and {len(verdict.differing) - _MOST_SHOWN} more; --json shows all")
 
@@ -76,7 +78,12 @@ def _answer(answer: Answer) -> Table:
     for column in answer.rows[0] if answer.rows else ["nothing"]:
         table.add_column(column.replace("_", " "))
     for row in answer.rows[:_MOST_ROWS]:
-        table.add_row(*("" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(
+            *(
+                "" if v is None else f"{v:.1f}" if isinstance(v, float) else Text(printable(str(v)))
+                for v in row.values()
+            )
+        )
     if (more := len(answer.rows) - _MOST_ROWS) > 0:
         table.caption = f"and {more} more"
     return table
