@@ -47,7 +47,7 @@ def secret(settings: Settings, part: str) -> SecretStr:
     file = settings.data_dir / "secrets" / part
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh = file.with_name(f"{part}.{secrets.token_hex(8)}")
         fresh.touch(mode=0o600)
         fresh.write_text(secrets.token_urlsafe(24), encoding="ascii")
         try:
