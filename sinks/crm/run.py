@@ -85,6 +85,7 @@ class Journal:
         self._ledgers: dict[int, Ledger] = {}
         self._committed: dict[int, int] = {}
         self._looked = clock.monotonic()
+        self._epoch = 0
 
     async def serve(self, consumer: Consumer, topic: str, stop: threading.Event) -> None:
         """Read and write until `stop`; then finish what is in flight, commit and leave."""
@@ -114,10 +115,12 @@ class Journal:
     def _look(self) -> list[Message]:
         """What there is, at once; `consume` alone would wait for a whole chunk."""
         try:
-            first = self._consumer.poll(_LOOK)
-            return [first, *self._consumer.consume(_CHUNK, 0)] if first else []
+            first, epoch = self._consumer.poll(_LOOK), self._epoch
+            more = self._consumer.consume(_CHUNK, 0) if first else []
         except KafkaException as e:  # also out of the callbacks below
             raise kafka.mapped(e, "reading calls") from e
+        # If the partitions changed hands in between, the first record is of a life that is over; it comes again.
+        return [first, *more] if first and epoch == self._epoch else more
 
     def _take(self, messages: Collection[Message]) -> None:
         for m in messages:
@@ -209,6 +212,8 @@ class Journal:
         self._beat()
 
     def _drop(self, partitions: list[TopicPartition]) -> None:
+        self._epoch += 1
+        self._consumer.resume(partitions)  # a pause would outlast the assignment, and nobody would end it
         self._lanes.forget([p.partition for p in partitions])
         for p in partitions:
             self._ledgers.pop(p.partition, None)

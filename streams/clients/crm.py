@@ -1,5 +1,6 @@
 """What every CRM's client shares: the keys of `[crm.NAME]`, the rate limit of a portal, an outcome nobody knows."""
 
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class TokenBucket:
 
     def __init__(self, clock: Clock, *, rate: float, burst: int) -> None:
         self._clock, self._step, self._slack = clock, 1 / rate, (burst - 1) / rate
-        self._next = self._held = 0.0
+        self._next = self._held = -math.inf
 
     async def take(self) -> None:
         """Return when the next request may be sent; first come, first served."""

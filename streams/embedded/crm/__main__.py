@@ -1,6 +1,8 @@
 """`python -m streams.embedded.crm`: the sandbox CRM on the loopback until SIGTERM or Ctrl-C."""
 
 import random
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import uvicorn
 from streams.embedded.crm.process import TOKEN, TOKEN_FILE, own_token
 from streams.embedded.crm.server import application
 from streams.embedded.crm.store import connect
-from streams.embedded.process import LOOPBACK, claim, die_with_parent, free_port
+from streams.embedded.process import LOOPBACK, claim, die_with_parent, free_port, run
 from streams.runtime.clock import SystemClock
 
 
@@ -34,10 +36,13 @@ def main(
     db = connect(data_dir / "crm.sqlite")
     typer.echo(f"Sandbox CRM on http://{LOOPBACK}:{port}, data in {data_dir}", err=True)
     app = application(db, token, SystemClock(), random.Random())  # noqa: S311 - shuffles webhooks, no secret
-    # No access log: an address can hold a telephone number. Open answers get five seconds at the end.
-    uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    db.close()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has stopped
+    try:
+        # No access log: an address can hold a telephone number. Open answers get five seconds at the end.
+        uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    finally:
+        db.close()
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
