@@ -78,6 +78,8 @@ def transactional(kafka: Kafka, identity: str) -> Producer:
             # A commit is five requests, and each may find the one before not finished yet: short naps, not 100 ms.
             "retry.backoff.ms": 5,
             "retry.backoff.max.ms": 200,
+            # Forgetting all brokers when none answers makes the next commit wait for ever (librdkafka issue 5511).
+            "metadata.recovery.strategy": "none",
         }
     )
 

@@ -217,9 +217,9 @@ class KafkaSession:
 def _answered() -> Iterator[None]:
     """End the process when the client does not come back, whatever time-out it was given.
 
-    Seen with librdkafka 2.16 after its broker was killed in a commit: the call never returned, and the heartbeats of its
-    other threads kept the partitions. After the transaction's own time-out nothing can come of it any more; the next
-    process under this slot ends it. The stacks go to the log.
+    A commit of librdkafka 2.16 waits for ever for a group coordinator that has left the cluster (its issue 5511), while
+    the heartbeats of its other threads keep the partitions. After the transaction's own time-out nothing can come of it
+    any more; the next process under this slot ends it. The stacks go to the log.
     """
     faulthandler.dump_traceback_later(TRANSACTION_TIMEOUT, exit=True, file=sys.__stderr__ or sys.stderr)
     try:

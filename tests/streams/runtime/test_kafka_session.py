@@ -1,0 +1,338 @@
+"""A worker's session on the real Kafka: who waits for whom, what is committed, what a new owner is given."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
+from schemas.codec import encode
+from schemas.events import Contact
+from streams.processors.contacts import NONE, Contacts, Follower
+from streams.runtime import kafka as clients
+from streams.runtime.errors import Fatal, Retry
+from streams.runtime.kafka_session import KafkaSession
+from streams.runtime.pipeline import Message, Output, Refused, Stage, Worker
+from streams.runtime.session import Place
+from tests.streams.runtime.workers import CLOCK, Bench, until
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Keeper:
+    """Answers with the value; holds what begins with "open" until "close"; tells what it was given."""
+
+    told: list[str] = field(default_factory=list)
+    opened: list[int] = field(default_factory=list)
+
+    def recall(self, value: bytes) -> None:
+        self.told.append(f"recall {value.decode()}")
+
+    def replay(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.told.append(f"replay {(message.value() or b'').decode()}")
+            self._hold(message)
+
+    def process(self, messages: Sequence[Message], now: int) -> Iterable[Output | Refused]:
+        for message in messages:
+            self.told.append(f"process {(message.value() or b'').decode()}")
+            self._hold(message)
+            yield Output(key=message.key(), value=message.value())
+
+    def tick(self, now: int) -> Iterable[Output]:
+        return ()
+
+    def low_water(self) -> int | None:
+        return min(self.opened, default=None)
+
+    def _hold(self, message: Message) -> None:
+        value = message.value() or b""
+        if value.startswith(b"open"):
+            self.opened.append(message.offset())
+        elif value == b"close":
+            self.opened.clear()
+
+
+@dataclass
+class Place1:
+    """One partition, its stage, and sessions on it that are closed at the end."""
+
+    bench: Bench
+    tasks: list[Keeper] = field(default_factory=list)
+    sessions: list[KafkaSession] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stage(self) -> Stage:
+        prefix = self.bench.prefix
+
+        def open_task(_: int) -> Keeper:
+            self.tasks.append(Keeper())
+            return self.tasks[-1]
+
+        return Stage(
+            name="keeper",
+            source=prefix + "call-events",
+            target=prefix + "call-events-enriched",
+            window_s=3600,
+            open=open_task,
+        )
+
+    def session(self, slot: str = "a") -> KafkaSession:
+        opened = KafkaSession(self.stage, self.bench.settings.kafka, slot, CLOCK, self.stop)
+        self.sessions.append(opened)
+        return opened
+
+    def joined(self, slot: str = "a") -> tuple[KafkaSession, Sequence[Place]]:
+        """A session that holds the partition, and the place where it begins."""
+        session = self.session(slot)
+        return session, taken_over(session)
+
+    def work(self, processed: str) -> None:
+        """Let a worker run until its task has processed this value and committed it."""
+        stop = threading.Event()
+        worker = threading.Thread(
+            target=Worker(self.stage, CLOCK, stop).run,
+            args=[lambda: KafkaSession(self.stage, self.bench.settings.kafka, "a", CLOCK, stop)],
+        )
+        worker.start()
+        try:
+            until(lambda: self.tasks and f"process {processed}" in self.tasks[-1].told, processed)
+        finally:
+            stop.set()
+            worker.join(20)
+        assert not worker.is_alive()
+
+
+def taken_over(session: KafkaSession) -> Sequence[Place]:
+    """The partitions that the group gives the session."""
+    found: list[Sequence[Place]] = []
+
+    def given() -> bool:
+        session.read(1)
+        places = session.taken_over()
+        found.extend([places] if places else [])
+        return bool(found)
+
+    until(given, "a place in the group")
+    return found[0]
+
+
+@pytest.fixture
+def here(kafka: str, tmp_path: Path) -> Iterator[Place1]:
+    bench = Bench(kafka, tmp_path, partitions=1)
+    bench.make_topics()
+    made = Place1(bench)
+    try:
+        yield made
+    finally:
+        made.stop.set()
+        for session in made.sessions:
+            session.__exit__(None, None, None)
+
+
+def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """The call in a thread of its own, and where its answer will be."""
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread.start()
+    return thread, answers
+
+
+def open_transaction(here: Place1, value: bytes, identity: str = "other") -> Producer:
+    """A transaction with one record in the output, and nobody to end it."""
+    producer = clients.transactional(here.bench.settings.kafka, here.bench.prefix + identity)
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(here.stage.target, value, partition=0)
+    assert producer.flush(20) == 0
+    return producer
+
+
+def test_a_fresh_group_begins_at_the_beginning(here: Place1) -> None:
+    """No offset, no owner, nothing to replay."""
+    here.bench.produce([b"a", b"b"])
+    session, places = here.joined()
+    assert places == [Place(partition=0, offset=0, low_water=None, owner="")]
+    session.start({0: 0})
+    read: list[bytes | None] = []
+    while len(read) < 2:
+        read += [message.value() for message in session.read(10)]
+    assert read == [b"a", b"b"]
+
+
+def test_offset_owner_and_low_water_come_back_as_committed(here: Place1) -> None:
+    """The next owner is told where to go on, from where to replay, and who was here before."""
+    here.bench.produce([b"a", b"b", b"c"])
+    session, _ = here.joined()
+    session.begin()
+    session.commit([Place(partition=0, offset=3, low_water=1, owner=session.owner)])
+    _, places = here.joined()
+    assert places == [Place(partition=0, offset=3, low_water=1, owner=session.owner)]
+
+
+def test_a_new_owner_replays_from_the_low_water_silently(here: Place1) -> None:
+    """Recall what was said, replay what is still open, then go on: the output has each answer once."""
+    here.bench.produce([b"a", b"open", b"b"])
+    here.work("b")
+    here.bench.produce([b"c"])
+    here.work("c")
+    assert here.tasks[-1].told == ["recall a", "recall open", "recall b", "replay open", "replay b", "process c"]
+    assert here.bench.output()[0] == [b"a", b"open", b"b", b"c"]
+
+
+def test_nothing_is_replayed_when_nothing_is_open(here: Place1) -> None:
+    """A closed state needs no input again."""
+    here.bench.produce([b"open", b"close"])
+    here.work("close")
+    here.bench.produce([b"c"])
+    here.work("c")
+    assert here.tasks[-1].told == ["recall open", "recall close", "process c"]
+
+
+def test_a_batch_is_invisible_until_it_is_committed(here: Place1) -> None:
+    """And gone when it is aborted."""
+    session, _ = here.joined()
+    session.begin()
+    session.write(here.stage.target, 0, None, b"never")
+    session.abort()
+    session.begin()
+    session.write(here.stage.target, 0, None, b"a")
+    assert here.bench.output()[0] == []
+    session.commit([Place(partition=0, offset=0, low_water=None, owner=session.owner)])
+    assert here.bench.output()[0] == [b"a"]
+
+
+def test_a_new_owner_waits_until_the_former_ones_commit_is_decided(here: Place1) -> None:
+    """Rebuilding before that would miss the former owner's last batch."""
+    former, _ = here.joined("a")
+    former.begin()
+    former.write(here.stage.target, 0, None, b"last")
+    offsets = [TopicPartition(here.stage.source, 0, 7, f"{former.owner} 3")]
+    former._producer.flush(20)
+    former._producer.send_offsets_to_transaction(offsets, former._group, 20)
+    former._consumer.close()
+    new = here.session("b")
+    thread, answers = in_thread(lambda: taken_over(new))
+    until(lambda: new._group is not None, "the partition, once the former member's time is over")
+    CLOCK.sleep(0.5)
+    assert not answers
+    former._producer.commit_transaction(20)
+    former._in_transaction = False
+    thread.join(30)
+    assert answers == [[Place(partition=0, offset=7, low_water=3, owner=former.owner)]]
+    assert list(new.said(0)) == [b"last"]
+
+
+def test_the_window_is_read_past_a_stalled_transaction(here: Place1) -> None:
+    """What was committed behind a transaction that nobody ends is waited for, not overlooked."""
+    stalled = open_transaction(here, b"never")
+    session, _ = here.joined()
+    session.begin()
+    session.write(here.stage.target, 0, None, b"behind it")
+    session.commit([Place(partition=0, offset=0, low_water=None, owner=session.owner)])
+    thread, answers = in_thread(lambda: list(session.said(0)))
+    CLOCK.sleep(1)
+    assert not answers
+    stalled.abort_transaction(20)
+    thread.join(30)
+    assert answers == [[b"behind it"]]
+
+
+def test_the_window_is_bounded_by_time_and_by_number(here: Place1) -> None:
+    """Old records, and more than wanted, are not read."""
+    producer = clients.producer(here.bench.settings.kafka)
+    now = CLOCK.now() // 1000
+    for i, age_s in enumerate((7200, 3700, 60, 50, 40)):
+        producer.produce(here.stage.target, b"%d" % i, partition=0, timestamp=now - age_s * 1000)
+    producer.flush(20)
+    session = here.session()
+    assert list(session.said(0)) == [b"2", b"3", b"4"]
+    object.__setattr__(session._stage, "window_records", 2)
+    assert list(session.said(0)) == [b"3", b"4"]
+
+
+def test_a_rebuild_ends_when_the_worker_is_told_to_stop(here: Place1) -> None:
+    """A stalled transaction does not keep a worker from a clean stop."""
+    stalled = open_transaction(here, b"never")
+    session = here.session()
+
+    def rebuild() -> str:
+        with pytest.raises(Retry) as given_up:
+            list(session.said(0))
+        return str(given_up.value)
+
+    thread, answers = in_thread(rebuild)
+    CLOCK.sleep(0.5)
+    here.stop.set()
+    thread.join(5)
+    assert answers
+    stalled.abort_transaction(20)
+
+
+def test_a_successor_in_the_same_slot_ends_what_was_left_open(here: Place1) -> None:
+    """A restarted worker aborts its former transaction at once and gets its partition back at once."""
+    former, _ = here.joined("a")
+    former.begin()
+    former.write(here.stage.target, 0, None, b"never")
+    former._producer.flush(20)
+    begin = CLOCK.monotonic()
+    successor, _ = here.joined("a")
+    assert list(successor.said(0)) == []
+    assert CLOCK.monotonic() - begin < clients.SESSION_TIMEOUT
+    with pytest.raises(Retry):
+        former.commit([Place(partition=0, offset=5, low_water=None, owner=former.owner)])
+    former._in_transaction = False
+    assert here.bench.output()[0] == []
+
+
+def test_a_former_owner_cannot_commit(here: Place1) -> None:
+    """The group has moved on: its batch is refused, whatever it believes to hold."""
+    former, _ = here.joined("a")
+    former.begin()
+    former.write(here.stage.target, 0, None, b"never")
+    former._consumer.close()
+    new, _ = here.joined("b")
+    with pytest.raises(Retry, match="committing a batch"):
+        former.commit([Place(partition=0, offset=5, low_water=None, owner=former.owner)])
+    former.abort()
+    assert list(new.said(0)) == []
+
+
+def test_partitions_must_match(here: Place1) -> None:
+    """A record keeps its partition number, so both topics need the same."""
+    admin = clients.admin(here.bench.settings.kafka)
+    name = here.bench.prefix + "wide"
+    admin.create_topics([NewTopic(name, 2)])[name].result(20)
+    wide = Stage(name="keeper", source=here.stage.source, target=name, window_s=1, open=here.stage.open)
+    with pytest.raises(Fatal, match=r"has 1 partitions and .*wide 2"):
+        KafkaSession(wide, here.bench.settings.kafka, "a", CLOCK, here.stop)
+
+
+def test_contacts_are_followed(here: Place1) -> None:
+    """Read to the end first, then kept up to date: changes, tombstones, and a record that is none."""
+
+    def put(key: bytes, value: bytes | None) -> None:
+        producer.produce(here.bench.prefix + "contacts", value, key)
+        producer.flush(20)
+
+    def known(number: bytes) -> bool:
+        follower.refresh()
+        return contacts.tail(number) != NONE
+
+    producer = clients.producer(here.bench.settings.kafka)
+    person = Contact(tenant="acme", crm="crm", contact_id="7", numbers=("+1",), updated_at=1)
+    put(b"crm:7", encode(person))
+    put(b"crm:8", b"junk")
+    contacts = Contacts()
+    follower = Follower(here.bench.settings.kafka, contacts)
+    until(follower.refresh, "the end of the contacts")
+    assert known(b"+1")
+    put(b"crm:7", None)
+    until(lambda: not known(b"+1"), "the tombstone")
+    put(b"crm:9", encode(person))
+    until(lambda: known(b"+1"), "the new contact")
