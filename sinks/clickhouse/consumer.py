@@ -11,6 +11,7 @@ def consumer(cluster: Kafka, group: str, slot: str) -> Consumer:
     options = {
         "partition.assignment.strategy": "cooperative-sticky",
         "auto.offset.reset": "error",  # records that were deleted unread are said, not skipped
+        "topic.metadata.refresh.interval.ms": 10_000,  # topics may be made after the sink was started
         "enable.partition.eof": True,  # a pending range ends, too, when its last record was compacted away
     }
     return kafka.member(cluster, cluster.name(group), cluster.name(slot), **options)

@@ -248,7 +248,8 @@ class Reader:
         place = TopicPartition(*lane.key)
         low, _ = self._consumer.get_watermark_offsets(place, timeout=kafka.TIMEOUT)
         log.error("sink.lost", topic=lane.topic, partition=lane.partition, log_begins_at=low)
-        self._consumer.seek(TopicPartition(*lane.key, low))
+        self._consumer.incremental_unassign([place])  # a partition whose position is out of range cannot seek
+        self._consumer.incremental_assign([TopicPartition(*lane.key, low)])
 
     def _pause(self, wanted: bool) -> None:
         """Stop or go on reading while the consumer stays in its group: used when the far side is away for long."""

@@ -4,6 +4,8 @@ Codes: src/Common/ErrorCodes.cpp of ClickHouse. They come in the header X-ClickH
 may quote a row and is never repeated.
 """
 
+import logging
+
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error
@@ -64,6 +66,7 @@ class RefusedInsert(Reject):
 
 def connect(settings: ClickHouse) -> Client:
     """A client that threads may share; raises Retry while the server is away, Fatal when it does not let us in."""
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # what it warns of is an error that we are given
     try:
         client = clickhouse_connect.get_client(
             dsn=settings.url,

@@ -19,7 +19,7 @@ class Record:
 
     at: int
     body: bytes | None
-    topic: str = "crm-writes"
+    where: str = "crm-writes"
     in_partition: int = 0
 
     def value(self) -> bytes | None:
@@ -33,6 +33,12 @@ class Record:
 
     def offset(self) -> int:
         return self.at
+
+    def topic(self) -> str:
+        return self.where
+
+    def error(self) -> None:
+        """It is a record."""
 
     def timestamp(self) -> tuple[int, int]:
         return (1, 0)

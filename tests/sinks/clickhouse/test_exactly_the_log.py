@@ -129,3 +129,44 @@ def test_a_lone_record_is_there_at_once(make_world: MakeWorld) -> None:
     world.produce(EVENTS, 0, [event(0, 1)])
     world.wait(lambda: len(world.rows("SELECT 1 FROM call_events")) == 1)
     assert world.query("SELECT _topic, _partition, _offset FROM call_events") == [(EVENTS, 0, 0)]
+
+
+def test_records_that_were_deleted_unread_are_told(make_world: MakeWorld) -> None:
+    """The sink goes on where the log begins, and says at ERROR level that it had to."""
+    world = make_world()
+    sink = world.start()
+    world.produce(EVENTS, 0, [event(0, number) for number in range(10)])
+    world.wait(world.done(EVENTS))
+    sink.terminate()
+    assert sink.wait(15) == 0
+    world.produce(EVENTS, 0, [event(0, number) for number in range(10, 30)])
+    world.delete_before(EVENTS, 0, 20)
+    world.start()
+    world.wait(world.done(EVENTS))
+    assert [r for (r,) in world.query("SELECT _offset FROM call_events ORDER BY 1")] == [*range(10), *range(20, 30)]
+    (told,) = [line for line in world.said() if line.get("event") == "sink.lost"]
+    assert (told["level"], told["partition"], told["log_begins_at"]) == ("error", 0, 20)
+
+
+def test_a_first_start_on_an_old_log_loses_nothing_that_is_there(make_world: MakeWorld) -> None:
+    """What retention took before is nobody's loss."""
+    world = make_world()
+    world.produce(EVENTS, 0, [event(0, number) for number in range(10)])
+    world.delete_before(EVENTS, 0, 4)
+    world.start()
+    world.wait(world.done(EVENTS))
+    assert [r for (r,) in world.query("SELECT _offset FROM call_events ORDER BY 1")] == [*range(4, 10)]
+    assert not [line for line in world.said() if line.get("level") == "error"]
+
+
+def test_a_wrong_password_ends_the_sink_with_what_to_do(make_world: MakeWorld, tmp_path: Path) -> None:
+    """No number of tries lets it in."""
+    password = tmp_path / "password"
+    password.write_text("right", encoding="ascii")
+    with EmbeddedClickHouse(tmp_path / "engine", password_file=password) as engine:
+        world = make_world(url=engine.url)
+        sink = world.start()
+        assert sink.wait(60) == 1
+        said = (tmp_path / "sink.log").read_text()
+        assert "clickhouse.password" in said
+        assert "Traceback" not in said

@@ -1,5 +1,6 @@
 """The sink's surroundings for integration tests: its topics under a prefix of the test's own, real processes, and SQL."""
 
+import json
 import os
 import subprocess
 import sys
@@ -65,8 +66,8 @@ class World:
         self._group = Consumer({"bootstrap.servers": kafka, "group.id": self.name(GROUP)})  # looks, never joins
         self._producer = clients.producer(self.settings.kafka)
         names = [self.name(t.topic) + twin for t in TABLES for twin in ("", DEAD_SUFFIX)]
-        admin = clients.admin(self.settings.kafka)
-        for future in admin.create_topics([NewTopic(name, partitions) for name in names]).values():
+        self._admin = clients.admin(self.settings.kafka)
+        for future in self._admin.create_topics([NewTopic(name, partitions) for name in names]).values():
             future.result(30)
         self.wait(self._ready)
 
@@ -135,12 +136,19 @@ class World:
         """Look until it is so; fails after `within` seconds with what the sinks said."""
         deadline = CLOCK.monotonic() + within
         while not what():
-            assert CLOCK.monotonic() < deadline, self._said()
+            assert CLOCK.monotonic() < deadline, self.said()[-20:]
             CLOCK.sleep(0.2)
 
-    def _said(self) -> str:
+    def said(self) -> list[dict[str, Any]]:
+        """The log lines of all sinks; what is no JSON as `text`."""
         log = self.folder / "sink.log"
-        return log.read_text()[-4000:] if log.exists() else ""
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [json.loads(line) if line.startswith("{") else {"text": line} for line in lines]
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """As retention does, at once."""
+        place = TopicPartition(self.name(topic), partition, offset)
+        self._admin.delete_records([place])[place].result(30)
 
     def query(self, sql: str) -> list[Any]:
         client: Client = connect(self.settings.clickhouse)
