@@ -7,24 +7,6 @@ An id in these records is namespaced by its PBX (`pbx:native`) wherever two sour
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-EVENT_TYPES = frozenset(
-    """
-    call.started call.connected call.ended call.finalized cdr.final
-    leg.created leg.ringing leg.answered leg.updated leg.ended leg.live
-    dial.started dial.ended
-    bridge.joined bridge.left
-    hold.started hold.ended
-    queue.entered queue.position queue.left
-    agent.offered agent.ring_no_answer agent.declined agent.cancelled agent.connected agent.completed agent.state
-    transfer.started transfer.completed transfer.failed
-    park.started park.ended pickup forward conference.joined conference.left
-    voicemail.entered voicemail.left voicemail.message
-    ivr.entered ivr.exited dtmf
-    recording.started recording.stopped recording.available
-    note linkage.merged gap.detected gap.resolved source.up source.down
-    """.split()  # noqa: SIM905 - a table is read by lines
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvent:
@@ -240,7 +222,6 @@ class Call:
     quality: tuple[str, ...] = ()
     """gap, estimated, inferred, clock-skew: what the reader must know before trusting a figure."""
     events: int = 0
-    """How many events this revision is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

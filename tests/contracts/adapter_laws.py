@@ -25,7 +25,8 @@ from pydantic import TypeAdapter
 from producers.adapter import Adapter, Context, Frame, Ordinals
 from producers.numbers import NumberPlan
 from schemas import codec
-from schemas.events import EVENT_TYPES, CallEvent
+from schemas.events import CallEvent
+from schemas.taxonomy import EVENT_TYPES
 from streams.runtime import plugins
 from streams.runtime.errors import Reject
 from streams.runtime.reference import docs, reference

@@ -12,8 +12,8 @@ from schemas import codec
 from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
-from tests.streams.processors import test_fold_answers as answers
 from tests.streams.processors import test_fold_transfers as transfers
+from tests.streams.processors.folding import openings as answers
 from tests.streams.processors.folding.script import MICRO, START, Script, feed, fold, tick
 
 
