@@ -22,6 +22,8 @@ _NATIVE = "/apis/registry/v3/admin/import"
 _COMPAT = "/apis/ccompat/"
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
+_REFUSED = (401, 403)
+_THROTTLED = 429
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,13 @@ class Registry:
         answer = self._call("GET", f"/schemas/ids/{wanted.number}")
         if answer.status_code == _NOT_FOUND:
             return False
-        if _canonical(answer.json()["schema"]) != _canonical(wanted.text):
+        try:
+            schema = _canonical(answer.json()["schema"])
+        except (ValueError, KeyError, TypeError):
+            raise Fatal(
+                f"{self._url} is no schema registry: it answers {answer.status_code}; check the address"
+            ) from None
+        if schema != _canonical(wanted.text):
             raise Fatal(
                 f"number {wanted.number} is another schema in this registry; use an empty one or another context"
             )
@@ -99,7 +107,11 @@ class Registry:
             answer = self._http.request(method, self._url + path, json=body, headers=_JSON)
         except httpx.TransportError as e:
             raise Retry(f"no registry at {self._url}: {type(e).__name__}") from e
-        if answer.status_code >= _SERVER_ERROR:
+        if answer.status_code in _REFUSED:
+            raise Fatal(
+                "the registry does not let us in: check TRUNKLINE_REGISTRY_USER and TRUNKLINE_REGISTRY_PASSWORD"
+            )
+        if answer.status_code >= _SERVER_ERROR or answer.status_code == _THROTTLED:
             raise Retry(f"the registry answers {answer.status_code}")
         return answer
 

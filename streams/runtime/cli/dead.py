@@ -8,7 +8,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +25,6 @@ app = typer.Typer(help="Dead letters: records that could not be used.", no_args_
 
 _TIMEOUT = 10.0
 Topic = Annotated[str, typer.Option(help="Only this topic's dead letters, such as call-events.")]
-_NOWHERE = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001
 Where = tuple[int, int]
 """Partition and offset in the dead-letter topic."""
 
@@ -107,13 +106,12 @@ def _all(connection: Kafka, topic: str) -> Iterator[tuple[str, Where, DeadLetter
     names = [name for name, t in manifest().topics.items() if t.name.endswith(DEAD_SUFFIX)]
     if topic and topic + DEAD_SUFFIX not in names:
         raise Reject(f"there is no topic {topic}; `trunkline topics list` shows them")
+    known = {connection.name(name): name for name in ([topic + DEAD_SUFFIX] if topic else names)}
     consumer = kafka.reader(connection)
     try:
-        for name in [topic + DEAD_SUFFIX] if topic else names:
-            known = connection.name(name)
-            for partition in kafka.partitions(consumer, known):
-                for where, letter in _read(consumer, TopicPartition(known, partition, 0), None):
-                    yield name, where, letter
+        starts = [TopicPartition(name, p, 0) for name in known for p in kafka.partitions(consumer, name)]
+        for name, where, letter in _read(consumer, starts):
+            yield known[name], where, letter
     finally:
         consumer.close()
 
@@ -123,46 +121,41 @@ def _get(connection: Kafka, place: str) -> DeadLetter:
     partition, _, offset = rest.partition(":")
     if not (partition.isdigit() and offset.isdigit()):
         raise Reject(f"{place}: not TOPIC:PARTITION:OFFSET as `trunkline dead list` prints it")
+    if topic not in manifest().topics or not topic.endswith(DEAD_SUFFIX):
+        raise Reject(f"there is no topic {topic} of dead letters; `trunkline dead list` shows what there is")
+    start = TopicPartition(connection.name(topic), int(partition), int(offset))
     consumer = kafka.reader(connection)
     try:
-        start = TopicPartition(connection.name(topic), int(partition), int(offset))
-        for where, letter in _read(consumer, start, int(offset)):
-            if where == (int(partition), int(offset)):
-                return letter
+        if start.partition in kafka.partitions(consumer, start.topic):
+            low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
+            for _, where, letter in _read(consumer, [start] if low <= start.offset < high else []):
+                if where == (start.partition, start.offset):
+                    return letter
+                break  # it was no dead letter, or a mark that has no record
     finally:
         consumer.close()
     raise Reject(f"{place}: no such dead letter (any more)")
 
 
-def _read(consumer: Consumer, start: TopicPartition, last: int | None) -> Iterator[tuple[Where, DeadLetter]]:
-    """From there to the end of the partition, or to the offset `last`."""
-    try:
-        low, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT)
-    except KafkaException as e:
-        if e.args[0].code() in _NOWHERE:
-            raise Reject(
-                f"there is no {start.topic}:{start.partition}; `trunkline topics list` shows the topics"
-            ) from None
-        raise
-    start.offset = max(start.offset, low)
-    if start.offset >= high:
-        return
-    consumer.assign([start])
-    while True:
+def _read(consumer: Consumer, starts: list[TopicPartition]) -> Iterator[tuple[str, Where, DeadLetter]]:
+    """The dead letters from there on, each partition's in order, until each has come to its end."""
+    unread = {(start.topic, start.partition) for start in starts}
+    consumer.assign(starts)
+    while unread:
         message = consumer.poll(_TIMEOUT)
         if message is None:
-            raise Retry(f"the broker does not answer while {start.topic} is read; try again")
-        if error := message.error():
-            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - that is how the client names its own codes
-                return
-            raise kafka.mapped(error, f"reading {start.topic}")
-        where = (message.partition() or 0, message.offset() or 0)
-        if last is not None and where[1] > last:
-            return
-        try:
-            yield where, decode(DeadLetter, message.value() or b"")
-        except UndecodableError:
-            typer.echo(f"{start.topic}:{where[0]}:{where[1]} is no dead letter", err=True)
+            raise Retry("the broker does not answer while dead letters are read; try again")
+        topic, where = message.topic() or "", (message.partition() or 0, message.offset() or 0)
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's own name
+            unread.discard((topic, where[0]))
+        elif error is not None:
+            raise kafka.mapped(error, f"reading {topic}")
+        else:
+            try:
+                yield topic, where, decode(DeadLetter, message.value() or b"")
+            except UndecodableError:
+                typer.echo(f"{topic}:{where[0]}:{where[1]} is no dead letter", err=True)
 
 
 def _hex(data: bytes | None) -> str | None:
