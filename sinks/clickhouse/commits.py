@@ -17,6 +17,8 @@ Key = tuple[str, int]
 """Topic and partition."""
 
 _AGAIN = 0.2
+SESSION_IS_OVER = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL})  # noqa: SLF001 - it has no public name
+"""Errors that only a new consumer is rid of. A broker that lost its memory in a crash can fence its own member."""
 
 
 class _Wish(NamedTuple):
@@ -44,9 +46,9 @@ class Commits:
         self._wanted.pop(key, None)
 
     def send(self, consumer: Consumer) -> None:
-        """Commit what is wanted; what fails is wanted again a little later. Raises Fatal when a person is needed.
+        """Commit what is wanted, and what is wanted because of that; what fails is wanted again a little later.
 
-        What is wanted because of a success is sent, too.
+        Raises Retry when the session with the brokers is over, Fatal when a person is needed.
         """
         while self._wanted and self._clock.monotonic() >= self._not_before:
             asked, self._wanted = self._wanted, {}
@@ -65,7 +67,8 @@ class Commits:
                     asked[key].done()
 
     def _again(self, key: Key, wish: _Wish, problem: KafkaError) -> None:
-        if isinstance(verdict := kafka.mapped(problem, "committing"), Fatal):
+        verdict = kafka.mapped(problem, "committing")
+        if isinstance(verdict, Fatal) or problem.code() in SESSION_IS_OVER:
             raise verdict
         log.info("sink.commit_again", topic=key[0], partition=key[1], reason=problem.name())
         self._wanted[key] = wish

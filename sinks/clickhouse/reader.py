@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from sinks.clickhouse.commits import Commits, Key
+from sinks.clickhouse.commits import SESSION_IS_OVER, Commits, Key
 from sinks.clickhouse.delivery import Attempts, Commit, Steps, Work
 from sinks.clickhouse.lane import Lane, Limits
 from sinks.clickhouse.ranges import parse
@@ -238,7 +238,7 @@ class Reader:
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             if lane:
                 self._skip_lost(lane)
-        elif isinstance(verdict := kafka.mapped(error, "reading"), Fatal):
+        elif isinstance(verdict := kafka.mapped(error, "reading"), Fatal) or code in SESSION_IS_OVER:
             raise verdict
         else:
             log.warning("sink.kafka", reason=error.name(), topic=message.topic())

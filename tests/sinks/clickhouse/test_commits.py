@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from sinks.clickhouse.commits import Commits
 from sinks.clickhouse.delivery import Commit
 from streams.runtime.clock import ManualClock
-from streams.runtime.errors import Fatal
+from streams.runtime.errors import Fatal, Retry
 
 A, B = ("calls", 0), ("calls", 1)
 
@@ -111,3 +111,12 @@ def test_a_forgotten_partition_is_not_committed(commits: Commits, consumer: Any)
     commits.forget(A)
     commits.send(consumer)
     assert consumer.asked == []
+
+
+@pytest.mark.parametrize("code", [KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL])
+def test_a_session_that_is_over_is_not_used_any_more(commits: Commits, consumer: Any, code: int) -> None:
+    """Only a new consumer gets rid of it."""
+    consumer.errors = {0: KafkaError(code)}
+    commits.want(A, Commit(offset=5, metadata=""), lambda: None)
+    with pytest.raises(Retry):
+        commits.send(consumer)

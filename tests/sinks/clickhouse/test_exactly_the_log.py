@@ -1,14 +1,19 @@
 """The tables hold exactly what the log holds, whatever dies: count, place and no gap, asked in SQL."""
 
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from streams.embedded.clickhouse import EmbeddedClickHouse
+from streams.embedded.kafka import EmbeddedKafka
+from streams.runtime.config import ClickHouse
 from tests.sinks.clickhouse.world import CLOCK, EVENTS, World, broken, event
+from tests.support.services import ClickHouseServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -170,3 +175,53 @@ def test_a_wrong_password_ends_the_sink_with_what_to_do(make_world: MakeWorld, t
         said = (tmp_path / "sink.log").read_text()
         assert "clickhouse.password" in said
         assert "Traceback" not in said
+
+
+@pytest.mark.chaos
+def test_a_sink_that_was_frozen_wakes_up_to_find_its_partitions_taken(make_world: MakeWorld) -> None:
+    """What it had under way it may not commit; what it inserts a second time the server knows by its token."""
+    world = make_world(partitions=2)
+    rows, dead = {}, {}
+    first = world.start(rows=40, seconds=0.01)
+    for partition in range(2):
+        rows[partition], dead[partition] = fill(world, partition, range(6000), every=499)
+    world.wait(lambda: len(world.rows("SELECT 1 FROM call_events")) > 500)
+    first.send_signal(signal.SIGSTOP)
+    there = len(world.rows("SELECT 1 FROM call_events"))
+    second = world.start(rows=40, seconds=0.01)
+    world.wait(lambda: len(world.rows("SELECT 1 FROM call_events")) > there + 1000)
+    first.send_signal(signal.SIGCONT)
+    world.wait(world.done(EVENTS))
+    second.terminate()
+    assert second.wait(15) == 0
+    more, poison = fill(world, 0, range(6000, 6500), every=499)
+    rows[0] |= more
+    dead[0] |= poison
+    world.wait(world.done(EVENTS))
+    assert_exact(world, rows, dead)
+
+
+@pytest.mark.chaos
+def test_the_broker_is_killed_and_comes_back(
+    tmp_path: Path, clickhouse: ClickHouseServer, database: str, say: Callable[[str], None]
+) -> None:
+    """Also when it does not know its own member any more."""
+    chance = random.Random(5)
+    with EmbeddedKafka(tmp_path / "kafka", heap="400m", progress=say) as broker:
+        warehouse = ClickHouse(url=clickhouse.url, database=database, password=SecretStr(clickhouse.password))
+        world = World(tmp_path, broker.bootstrap, warehouse, 2)
+        try:
+            rows, dead = {}, {}
+            for partition in range(2):
+                rows[partition], dead[partition] = fill(world, partition, range(5000), every=997)
+            world.start(rows=50, seconds=0.01)
+            for goal in (0, 2000, 4000):
+                world.wait(lambda goal=goal: len(world.rows("SELECT 1 FROM call_events")) > goal)  # type: ignore[misc]
+                CLOCK.sleep(chance.uniform(0.0, 0.3))
+                broker.kill()
+                CLOCK.sleep(chance.uniform(0.0, 3.0))
+                broker.start()
+            world.wait(world.done(EVENTS))
+            assert_exact(world, rows, dead)
+        finally:
+            world.stop()

@@ -198,6 +198,37 @@ def test_a_broken_session_is_for_the_next_one() -> None:
     assert group.effects == ["close"]
 
 
+class Trouble:
+    """What stands in the stream instead of a record."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def error(self) -> KafkaError:
+        return KafkaError(self.code)
+
+    def topic(self) -> None: ...
+
+    def partition(self) -> None: ...
+
+
+def test_a_consumer_that_is_fenced_is_given_up() -> None:
+    """It would stay silent for ever."""
+    group = Group(change("on_assign", 0), [Trouble(KafkaError._FATAL)])
+    group.until = lambda: False
+    with pytest.raises(Retry, match="_FATAL"):
+        run(group, Warehouse(group.effects))
+    assert group.effects == ["close"]
+
+
+def test_a_topic_that_is_not_there_yet_is_waited_for() -> None:
+    """The others are read meanwhile."""
+    group = Group(change("on_assign", 0), [Trouble(KafkaError.UNKNOWN_TOPIC_OR_PART)], records(0, 1))
+    group.until = lambda: "commit 0 2" in group.effects
+    run(group, Warehouse(group.effects))
+    assert "write 0 [1]" in group.effects
+
+
 def test_the_far_side_is_away_and_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading stops, the membership does not, and it goes on when there is room again."""
     monkeypatch.setattr("sinks.clickhouse.reader._MOST_BYTES", 1000)
