@@ -51,14 +51,14 @@ class ContactTopic:
         """Read the topic to its end, and the position; None when there is none. Blocks."""
         reader = kafka.reader(self._cluster, manifest().topics["contacts"].name)
         try:
-            open_ends = len(reader.assignment())
-            while open_ends:
+            unread = {each.partition for each in reader.assignment()}
+            while unread:
                 for message in reader.consume(_CHUNK, 0.1):
                     error = message.error()
                     if error is None:
                         self._remember(message.key() or b"", message.value())
                     elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - has no other name
-                        open_ends -= 1
+                        unread.discard(message.partition())
                     else:
                         raise kafka.mapped(error, "reading contacts back")
         finally:

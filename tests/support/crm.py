@@ -106,16 +106,26 @@ def publish(cluster: Kafka, calls: Iterable[Call]) -> None:
 
 def read(cluster: Kafka, topic: str, kind: type) -> list[Any]:
     """All records of a topic, partition by partition; None for a tombstone."""
+    return [record for _, record in _read(cluster, topic, kind)]
+
+
+def latest(cluster: Kafka, topic: str, kind: type) -> dict[str, Any]:
+    """The last record of each key that has no tombstone."""
+    last = dict(_read(cluster, topic, kind))
+    return {key: record for key, record in last.items() if record is not None}
+
+
+def _read(cluster: Kafka, topic: str, kind: type) -> list[tuple[str, Any]]:
     reader = clients.reader(cluster, topic)
-    records: list[Any] = []
-    ends = 0
-    while ends < PARTITIONS:
+    records: list[tuple[str, Any]] = []
+    unread = set(range(PARTITIONS))
+    while unread:
         for message in reader.consume(1000, 0.1):
             if message.error() is not None:
-                ends += 1
+                unread.discard(message.partition())
             else:
                 value = message.value()
-                records.append(decode(kind, value) if value is not None else None)
+                records.append(((message.key() or b"").decode(), None if value is None else decode(kind, value)))
     reader.close()
     return records
 
