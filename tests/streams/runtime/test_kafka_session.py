@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.codec import encode
@@ -205,6 +205,28 @@ def test_a_batch_is_invisible_until_it_is_committed(here: Place1) -> None:
     assert here.bench.output()[0] == []
     session.commit([Place(partition=0, offset=0, low_water=None, owner=session.owner)])
     assert here.bench.output()[0] == [b"a"]
+
+
+def test_a_place_is_part_of_its_transaction(here: Place1) -> None:
+    """When the batch does not become durable, neither does the offset: the input is read again."""
+
+    class CutShort:
+        """The producer of a worker that dies when all is sent but the commit."""
+
+        def __init__(self, producer: Producer) -> None:
+            self.send_offsets_to_transaction = producer.send_offsets_to_transaction
+            self.abort_transaction = producer.abort_transaction
+
+        def commit_transaction(self, _: float) -> None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    session, _ = here.joined()
+    session.begin()
+    session._producer = CutShort(session._producer)  # type: ignore[assignment]
+    with pytest.raises(Retry, match="committing a batch"):
+        session.commit([Place(partition=0, offset=5, low_water=None, owner=session.owner)])
+    _, places = here.joined()
+    assert [place.offset for place in places] == [0]
 
 
 def test_a_new_owner_waits_until_the_former_ones_commit_is_decided(here: Place1) -> None:

@@ -28,7 +28,6 @@ from streams.runtime.pipeline import Message, Output, Refused
 CLOCK = SystemClock()
 EVENT: CallEvent = samples("call-events")[0]
 TOPICS = ("call-events", "call-events.dead", "call-events-enriched", "call-events-enriched.dead", "calls", "contacts")
-ROOT = Path(__file__).parents[3]
 _WAIT = 60.0
 _HEADER, _REST = codec.encode(EVENT)[: codec.HEADER], codec.encode(EVENT)[codec.HEADER + 16 :]
 
