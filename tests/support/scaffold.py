@@ -79,7 +79,7 @@ def scaffold(root: Path, kind: str, name: str) -> list[Path]:
     if file.exists():
         raise ValueError(f"{file.relative_to(root)} is there already")
     folder = root / cases / name / case
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     written = [file, *(folder / fixture for fixture in fixtures)]
     file.write_text(text.format(title=name.replace("_", " ").capitalize()), encoding="utf-8")
     for fixture in written[1:]:
