@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -13,58 +13,16 @@ from schemas.codec import decode
 from schemas.events import DeadLetter
 from streams.runtime import pipeline
 from streams.runtime.clock import ManualClock
-from streams.runtime.errors import Fatal, Reject
+from streams.runtime.errors import Fatal
 from streams.runtime.pipeline import Message, Output, Refused, Stage, Task, Worker
 from streams.runtime.session import RECORD_LIMIT
+from tests.streams.runtime.once import Once
 from tests.support.memory import Fault, MemoryLog
 
 SOURCE = "topic"
 TARGET = "topic-out"
 DEAD = "topic.dead"
 SMALL_FAULTS = [fault for fault in Fault if fault is not Fault.USURPED]
-
-
-@dataclass
-class Once:
-    """Answers each value the first time; refuses what begins with "bad", breaks on "poison", holds "open" until "close"."""
-
-    seen: set[bytes] = field(default_factory=set)
-    opened: dict[bytes, int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-
-    def recall(self, value: bytes) -> None:
-        self.told.append(f"recall {value.decode()}")
-        self.seen.add(value)
-
-    def replay(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            self.told.append(f"replay {(message.value() or b'').decode()}")
-            self._hold(message)
-
-    def process(self, messages: Sequence[Message], now: int) -> Iterable[Output | Refused]:
-        for message in messages:
-            value = message.value() or b""
-            self._hold(message)
-            if value.startswith(b"bad"):
-                yield Refused(message=message, reason="bad", stage="once")
-            elif value not in self.seen:
-                self.seen.add(value)
-                yield Output(key=b"", value=value)
-
-    def tick(self, now: int) -> Iterable[Output]:
-        return ()
-
-    def low_water(self) -> int | None:
-        return min(self.opened.values(), default=None)
-
-    def _hold(self, message: Message) -> None:
-        value = message.value() or b""
-        if value == b"poison":
-            raise Reject("no stage can digest it")
-        if value == b"open":
-            self.opened[value] = message.offset()
-        elif value == b"close":
-            self.opened.pop(b"open", None)
 
 
 @pytest.fixture
@@ -220,7 +178,7 @@ def test_a_record_that_breaks_the_stage_is_found_and_set_aside(log: MemoryLog) -
     assert log.values(TARGET) == values
     (letter,) = [decode(DeadLetter, value or b"") for value in log.values(DEAD)]
     assert (letter.value, letter.reason) == (b"poison", "no stage can digest it")
-    assert letter.trace.startswith("Reject at test_pipeline.py:")
+    assert letter.trace.startswith("Reject at once.py:")
 
 
 def test_a_poisoned_record_below_the_low_water_does_not_stop_a_new_owner(log: MemoryLog) -> None:
