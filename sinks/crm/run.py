@@ -5,7 +5,6 @@ It is given up in this order: what is in flight is finished or dropped, what is 
 """
 
 import asyncio
-import os
 import random
 import threading
 from collections.abc import Collection
@@ -23,7 +22,7 @@ from sinks.crm.lanes import Lanes, Record
 from sinks.crm.ledger import Ledger
 from sinks.crm.log import LedgerLog
 from streams.clients.crm import PortalConfig
-from streams.runtime import kafka, metrics, plugins
+from streams.runtime import kafka, metrics, plugins, slots
 from streams.runtime.clock import Clock
 from streams.runtime.config import Kafka, Settings, connector_config
 from streams.runtime.errors import Retry
@@ -44,16 +43,25 @@ def run(name: str, settings: Settings, clock: Clock, stop: threading.Event) -> N
     section = settings.crm[name]
     connector: Connector[Any] = plugins.load("sinks.crm", section.connector, Connector)
     config = connector_config(connector.config, section, f"crm.{name}")
+    # A lasting name: after a crash the next worker of this machine takes the partitions over at once.
+    slot = slots.claim(settings.data_dir / "slots", f"crm.{name}")
     while not stop.is_set():
         try:
-            asyncio.run(_keep(name, connector, config, settings.kafka, clock=clock, stop=stop))
+            asyncio.run(_keep(name, slot, connector, config, settings.kafka, clock=clock, stop=stop))
         except Retry as e:
             log.warning("crm.session_again", crm=name, reason=str(e))
             clock.sleep(_AGAIN if e.after is None else e.after, stop)
 
 
 async def _keep(
-    name: str, connector: Connector[Any], config: PortalConfig, cluster: Kafka, *, clock: Clock, stop: threading.Event
+    name: str,
+    slot: str,
+    connector: Connector[Any],
+    config: PortalConfig,
+    cluster: Kafka,
+    *,
+    clock: Clock,
+    stop: threading.Event,
 ) -> None:
     writes, calls = manifest().topics["crm-writes"], manifest().topics["calls"]
     ledger_log = LedgerLog(
@@ -67,9 +75,7 @@ async def _keep(
     try:
         async with connector.open(config, clock) as portal:
             journal = Journal(name, portal, ledger_log, config, clock)
-            # Its id is its worker slot: after a crash the next one in it takes over at once.
-            slot = f"crm-{name}-{os.environ.get('TRUNKLINE_WORKER', '0')}"
-            consumer = kafka.member(cluster, cluster.name(f"trunkline-crm-{name}"), slot)
+            consumer = kafka.member(cluster, cluster.name(f"trunkline-crm-{name}"), cluster.name(slot))
             kafka.partitions(consumer, cluster.name(calls.name))
             await journal.serve(consumer, cluster.name(calls.name), stop)
     finally:
@@ -182,7 +188,7 @@ class Journal:
         else:
             self._committed |= settled
 
-    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:
             self._log.recall(p.partition, self._beat)
             self._ledgers[p.partition] = Ledger(
@@ -194,7 +200,19 @@ class Journal:
                 rng=random.Random(),  # noqa: S311 - jitter of retries
                 lease=self._lease,
             )
+        consumer.assign([self._start(place) for place in consumer.committed(partitions, kafka.TIMEOUT)])
         log.info("crm.partitions", crm=self._name, partitions=sorted(self._ledgers))
+
+    def _start(self, place: TopicPartition) -> TopicPartition:
+        """Where to go on: at the committed offset, or at the first call that there is."""
+        if place.error:
+            raise kafka.mapped(place.error, "asking for committed offsets")
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), kafka.TIMEOUT)
+        if low <= place.offset <= high:
+            return place
+        if place.offset >= 0:  # it was away for longer than calls are kept, or the topic was made anew
+            log.error("crm.calls_unread", crm=self._name, partition=place.partition, committed=place.offset, first=low)
+        return TopicPartition(place.topic, place.partition, low)
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._give_up(partitions, within=_DRAIN / 2)

@@ -51,10 +51,11 @@ def show(
         _lines(found)
         return
     table = Table(title="calls")
-    for column in (*_COLUMNS, "call_id"):
-        table.add_column(column.removesuffix("_s").replace("_", " "))
+    table.add_column("call id", no_wrap=True)  # whole at any width: `calls show` asks for it
+    for column in _COLUMNS:
+        table.add_column(column.replace("_", " "))
     for call in found:
-        table.add_row(*(cell(_text(call[column])) for column in (*_COLUMNS, "call_id")))
+        table.add_row(*(cell(_text(call[column])) for column in ("call_id", *_COLUMNS)))
     Console().print(table)
 
 
@@ -133,4 +134,6 @@ def _cell(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, float):
+        return f"{value:.3f}"
     return "" if value is None else str(value)
