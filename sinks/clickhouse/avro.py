@@ -64,11 +64,16 @@ def _sevens(rest: int) -> bytes:
     return bytes(out)
 
 
-def container(schema: bytes, values: Sequence[bytes], ends: Sequence[bytes], sync: bytes) -> bytes:
-    """One file with one uncompressed block: each framed record followed by its end. `sync` is 16 bytes."""
-    parts = [b""] * (2 * len(values))
-    parts[::2] = values
-    parts[1::2] = ends
-    block = b"".join(parts)
+def container(
+    schema: bytes, values: Sequence[bytes], ends: Sequence[bytes], sync: bytes, *, head: bytes = b""
+) -> bytes:
+    """One file with one uncompressed block, each framed record followed by its end; `sync` is 16 bytes.
+
+    `head` goes before the file: what is to be sent is put together once, for each copy costs as much as the rest.
+    """
+    rows = [b""] * (2 * len(values))
+    rows[::2] = values
+    rows[1::2] = ends
+    size = sum(map(len, values)) + sum(map(len, ends))
     meta = varint(2) + text(b"avro.codec") + text(b"null") + text(b"avro.schema") + text(schema) + varint(0)
-    return b"".join((_MAGIC, meta, sync, varint(len(values)), varint(len(block)), block, sync))
+    return b"".join((head, _MAGIC, meta, sync, varint(len(values)), varint(size), *rows, sync))

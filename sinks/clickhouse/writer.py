@@ -149,11 +149,12 @@ class ClickHouseWriter:
         """With an empty token the server does not look whether it has the rows."""
         ends = tails(insert.table.topic, insert.batch.partition, rows.offsets)
         sync = hashlib.blake2b(token.encode(), digest_size=16).digest()
-        block = container(insert.format.schema, rows.values, ends, sync)
+        head = f"INSERT INTO {insert.table.name} FORMAT Avro\n".encode()
+        body = container(insert.format.schema, rows.values, ends, sync, head=head)
         settings = {**SETTINGS, "insert_deduplication_token": token, "insert_deduplicate": int(bool(token))}
         with metrics.INSERT_SECONDS.labels(insert.batch.topic).time():
             try:
-                self._client.raw_insert(insert.table.name, insert_block=block, fmt="Avro", settings=settings)
+                self._client.raw_insert("", insert_block=body, settings=settings)  # the statement is in the body
             except Error as e:
                 raise verdict(e) from None
         metrics.ROWS_INSERTED.labels(insert.batch.topic).inc(len(rows.offsets))

@@ -72,11 +72,14 @@ class FakeClient:
     tokens: set[str] = field(default_factory=set)
     closed: int = 0
 
-    def raw_insert(self, table: str, *, insert_block: bytes, fmt: str, settings: Mapping[str, Any]) -> None:
+    def raw_insert(self, table: str, *, insert_block: bytes, settings: Mapping[str, Any]) -> None:
+        assert not table
+        statement, _, file = insert_block.partition(b"\n")
+        assert statement == b"INSERT INTO crm_writes FORMAT Avro"
         token = settings["insert_deduplication_token"]
         self.settings.append(settings)
         try:
-            rows: list[Any] = list(reader(io.BytesIO(insert_block)))
+            rows: list[Any] = list(reader(io.BytesIO(file)))
         except Exception:  # noqa: BLE001 - as the server, which has one code for all that its reader throws
             self.effects.append(f"refuse {token}")
             raise DatabaseError("unreadable", code=1001) from None
