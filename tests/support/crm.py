@@ -133,15 +133,13 @@ def _read(cluster: Kafka, topic: str, kind: type) -> list[tuple[str, Any]]:
 class Role:
     """A journal or contact feed of [crm.crm] as a process of its own."""
 
-    def __init__(
-        self, module: str, cluster: Kafka, crm: EmbeddedCrm, log: Path, *, worker: int = 0, **keys: Any
-    ) -> None:
+    def __init__(self, module: str, cluster: Kafka, crm: EmbeddedCrm, log: Path, **keys: Any) -> None:
         settings = {"connector": "sandbox", "url": crm.url, "token": crm.token, "country": "FR", **keys}
         self._environ = {
             **os.environ,
             "TRUNKLINE_KAFKA__BOOTSTRAP": cluster.bootstrap,
             "TRUNKLINE_KAFKA__TOPIC_PREFIX": cluster.topic_prefix,
-            "TRUNKLINE_WORKER": str(worker),
+            "TRUNKLINE_DATA_DIR": str(log.parent),
             **{f"TRUNKLINE_CRM__CRM__{key.upper()}": str(value) for key, value in settings.items()},
         }
         self._module, self._log, self.process = module, log, self._start(module, log)

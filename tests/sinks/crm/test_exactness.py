@@ -95,7 +95,7 @@ def test_partitions_that_move_between_two_journals_make_no_double(
     keys: dict[str, Any] = {"settle_s": 1, "rate_per_s": 60, "burst": 5}
     with Role(JOURNAL, cluster, sandbox, tmp_path / "a", **keys) as first:
         wait_for(lambda: len(crm.journal()) > 10)
-        with Role(JOURNAL, cluster, sandbox, tmp_path / "b", worker=1, **keys) as second:
+        with Role(JOURNAL, cluster, sandbox, tmp_path / "b", **keys) as second:
             wait_for(lambda: "crm.partitions" in (tmp_path / "b").read_text())
             assert first.stop() == 0
             wait_for(whole(crm, numbers))
@@ -115,7 +115,7 @@ def test_a_worker_that_was_frozen_does_not_finish_what_others_have_done(
     with Role(JOURNAL, cluster, sandbox, tmp_path / "a", **keys) as first:
         wait_for(lambda: len(crm.journal()) > 10)
         first.process.send_signal(signal.SIGSTOP)
-        with Role(JOURNAL, cluster, sandbox, tmp_path / "b", worker=1, **keys) as second:
+        with Role(JOURNAL, cluster, sandbox, tmp_path / "b", **keys) as second:
             wait_for(lambda: len(crm.journal()) > 80)
             first.process.send_signal(signal.SIGCONT)
             wait_for(whole(crm, numbers))
