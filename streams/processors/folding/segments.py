@@ -127,7 +127,9 @@ def _row(agent: str, leg: Leg | None, *, kind: str, queue: str = "") -> Row:
     row["agent"] = "" if kind == "external" else agent or _agent(leg)
     row["queue"] = queue
     if leg is not None:
-        row["number"], row["name"] = leg.number, leg.name
+        # Outside, a number is who was reached, not the line and the prefix that were dialled to get there.
+        row["number"] = leg.e164 if kind == "external" and leg.e164 else leg.number
+        row["name"] = leg.name
     return row
 
 

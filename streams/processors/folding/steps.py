@@ -19,7 +19,9 @@ def describe(leg: Leg, row: Row) -> None:
     """Take in the snapshot of the leg that every event of its own carries."""
     if row["channel"] != leg.channel and row["channel"]:
         leg.rename(row["channel"])
-    if row["caller_raw"]:
+    # The dialplan gives a telephone of the house another number to show outside: it is still that telephone.
+    shown = leg.agent and leg.number and row["agent"] in {"", leg.agent}
+    if row["caller_raw"] and not shown:
         leg.number, leg.e164 = row["caller_raw"], row["caller_e164"]
     if row["caller_name"]:
         leg.name = row["caller_name"]
