@@ -7,6 +7,7 @@ import pytest
 
 from tests.real.asterisk.bench import Bench
 from tests.real.asterisk.folder import UnavailableError, asterisk_folder
+from tests.real.asterisk.road import Road, running
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +36,10 @@ def asterisk(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield bench
     finally:
         bench.stop()
+
+
+@pytest.fixture(scope="module")
+def road(asterisk: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """Everything from that PBX to the warehouse and the CRM, of the module's own: what is in it, the module has played."""
+    with running(asterisk, tmp_path_factory.mktemp("road")) as road:
+        yield road
