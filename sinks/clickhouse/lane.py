@@ -27,8 +27,11 @@ class Limits:
 class Lane:
     """One partition, in the thread that reads; only `gone` is shared with the thread that writes its batch."""
 
-    def __init__(self, topic: str, partition: int, limits: Limits, pending: Range | None) -> None:
-        """`pending`: the range that the former owner wrote down and did not finish; it becomes the first batch."""
+    def __init__(self, topic: str, partition: int, limits: Limits, pending: Range | None, start: int = 0) -> None:
+        """`pending`: the range that the former owner wrote down and did not finish; it becomes the first batch.
+
+        `start`: the first offset that is still to be read.
+        """
         self.topic = topic
         self.partition = partition
         self.key = topic, partition
@@ -37,6 +40,8 @@ class Lane:
         self.bytes = 0
         """What waits here, in memory."""
         self.taken_at = float("-inf")
+        self.next = start
+        """The offset that comes next from the log."""
         self._limits = limits
         self._pending = pending
         self._messages: list[Message] = []
@@ -44,6 +49,8 @@ class Lane:
 
     def add(self, messages: Sequence[Message]) -> None:
         self._messages += messages
+        if messages:
+            self.next = messages[-1].offset() + 1
         self.bytes += _size(messages)
 
     def end(self, offset: int) -> None:

@@ -202,7 +202,7 @@ class Reader:
             if place.error:
                 raise KafkaException(place.error)
             pending = parse(place.metadata) if place.offset >= 0 else None
-            lane = Lane(place.topic, place.partition, self._limits, pending)
+            lane = Lane(place.topic, place.partition, self._limits, pending, max(place.offset, 0))
             self._lanes[lane.key] = lane
             start = place.offset if place.offset >= 0 else OFFSET_BEGINNING
             starts.append(TopicPartition(place.topic, place.partition, start))
@@ -247,7 +247,8 @@ class Reader:
         """Go on where the log begins now: what stood before was deleted before it was read, and that is said."""
         place = TopicPartition(*lane.key)
         low, _ = self._consumer.get_watermark_offsets(place, timeout=kafka.TIMEOUT)
-        log.error("sink.lost", topic=lane.topic, partition=lane.partition, log_begins_at=low)
+        log.error("sink.lost", topic=lane.topic, partition=lane.partition, first=lane.next, log_begins_at=low)
+        metrics.SINK_LOST.labels(lane.topic).inc(max(low - lane.next, 0))
         self._consumer.incremental_unassign([place])  # a partition whose position is out of range cannot seek
         self._consumer.incremental_assign([TopicPartition(*lane.key, low)])
 

@@ -89,6 +89,7 @@ class ClickHouseWriter:
             )
         known = formats(table.record)
         rejected: list[Rejected] = []
+        metrics.TOMBSTONES.labels(batch.topic).inc(sum(m.value() is None for m in batch.messages))
         for frame, rows in sorted(_by_frame(batch.messages).items()):
             if frame in known:
                 insert = Insert(batch=batch, table=table, format=known[frame])

@@ -52,6 +52,8 @@ DEAD_LETTERS = _counter(
 ROWS_INSERTED = _counter("rows_inserted", "Rows that ClickHouse acknowledged.", ["topic"])
 INSERT_SECONDS = _seconds("insert", "Time of one insert.", ["topic"])
 INSERT_RETRIES = _counter("insert_retries", "Inserts tried again with the same token.", ["topic"])
+TOMBSTONES = _counter("sink_tombstones", "Tombstones that a sink passed over.", ["topic"])
+SINK_LOST = _counter("sink_lost_records", "Offsets that retention took before a sink had read them.", ["topic"])
 SINK_LAG = _gauge("sink_lag_records", "Records between a sink and the end of its input.", ["sink"])
 
 CRM_WRITES = _counter("crm_writes", "Ledger entries by state.", ["crm", "state"])

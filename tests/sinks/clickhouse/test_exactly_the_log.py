@@ -150,7 +150,7 @@ def test_records_that_were_deleted_unread_are_told(make_world: MakeWorld) -> Non
     world.wait(world.done(EVENTS))
     assert [r for (r,) in world.query("SELECT _offset FROM call_events ORDER BY 1")] == [*range(10), *range(20, 30)]
     (told,) = [line for line in world.said() if line.get("event") == "sink.lost"]
-    assert (told["level"], told["partition"], told["log_begins_at"]) == ("error", 0, 20)
+    assert [told[key] for key in ("level", "partition", "first", "log_begins_at")] == ["error", 0, 10, 20]
 
 
 def test_a_first_start_on_an_old_log_loses_nothing_that_is_there(make_world: MakeWorld) -> None:
