@@ -7,7 +7,7 @@ It is given up in this order: what is in flight is finished or dropped, what is 
 import asyncio
 import random
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -174,7 +174,9 @@ class Journal:
 
     def _commit(self) -> None:
         """Offsets come last: everything before them is in the CRM and acknowledged in the ledger."""
-        settled = {p: o for p, o in self._lanes.settled().items() if self._committed.get(p) != o}
+        places = self._lanes.settled()
+        self._measure(places)
+        settled = {p: o for p, o in places.items() if self._committed.get(p) != o}
         if not settled:
             return
         try:
@@ -187,6 +189,11 @@ class Journal:
             )
         else:
             self._committed |= settled
+
+    def _measure(self, places: Mapping[int, int]) -> None:
+        ends = (self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), cached=True)[1] for p in places)
+        lag = sum(max(0, end - place) for end, place in zip(ends, places.values(), strict=True))
+        metrics.SINK_LAG.labels(f"crm.{self._name}").set(lag)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for p in partitions:

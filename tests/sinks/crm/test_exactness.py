@@ -3,19 +3,21 @@
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.cimpl import NewTopic
 
 from schemas.events import Call, CrmWrite, DeadLetter
 from streams.embedded.crm.process import EmbeddedCrm
 from streams.runtime import kafka as clients
 from streams.runtime.config import Kafka
 from tests.sinks.crm.calls import absorbed, call, recorded
-from tests.support.crm import CLOCK, Crm, Role, publish, read
+from tests.support.crm import CLOCK, PARTITIONS, Crm, Role, publish, read
 
 JOURNAL = "tests.sinks.crm.journal_process"
 EVERYTHING = {
@@ -156,3 +158,47 @@ def test_what_cannot_be_journaled_is_dead_lettered_and_blocks_nobody(
     assert dead[b"main:0"].value == b"\x00garbage"
     assert dead[b"main:1"].reason == "the CRM refused it: 422 invalid"
     assert {letter.stage for letter in dead.values()} == {"crm crm"}
+
+
+@pytest.mark.integration
+def test_a_ledger_that_was_lost_makes_no_double(cluster: Kafka, sandbox: EmbeddedCrm, crm: Crm, tmp_path: Path) -> None:
+    """Without its ledger and its offsets the journal asks the CRM for every old call, and writes none again."""
+    numbers = range(10)
+    publish(cluster, lives(numbers))
+    with Role(JOURNAL, cluster, sandbox, tmp_path / "log") as journal:
+        wait_for(whole(crm, numbers))
+        assert journal.stop() == 0
+    before = crm.journal()
+    admin, group = clients.admin(cluster), cluster.name("trunkline-crm-crm")
+    ledger = cluster.name("crm-writes")
+    admin.delete_topics([ledger])[ledger].result()
+    wait_for(lambda: ledger not in admin.list_topics(timeout=10).topics)
+    admin.create_topics([NewTopic(ledger, num_partitions=PARTITIONS)])[ledger].result()
+    wait_for(lambda: not admin.describe_consumer_groups([group])[group].result().members)
+    admin.delete_consumer_groups([group])[group].result()
+    with Role(JOURNAL, cluster, sandbox, tmp_path / "log") as journal:
+        wait_for(lambda: len({w.call_id for w in read(cluster, "crm-writes", CrmWrite)}) == len(numbers))
+        assert journal.stop() == 0
+    assert crm.journal() == before
+
+
+@pytest.mark.integration
+def test_calls_that_were_deleted_unread_are_told(
+    cluster: Kafka, sandbox: EmbeddedCrm, crm: Crm, tmp_path: Path
+) -> None:
+    """A journal that was away for too long says what it could not read, and goes on with what there is."""
+    publish(cluster, lives([0, 2]))
+    with Role(JOURNAL, cluster, sandbox, tmp_path / "log") as journal:
+        wait_for(whole(crm, [0, 2]))
+        assert journal.stop() == 0
+    publish(cluster, lives([4]))
+    admin, at = clients.admin(cluster), TopicPartition(cluster.name("calls"), 0)
+    with closing(clients.reader(cluster)) as reader:
+        _, end = reader.get_watermark_offsets(at, timeout=10)
+        admin.delete_records([TopicPartition(at.topic, at.partition, end)])
+        wait_for(lambda: reader.get_watermark_offsets(at, timeout=10)[0] == end)
+    publish(cluster, lives([6]))
+    with Role(JOURNAL, cluster, sandbox, tmp_path / "log") as journal:
+        wait_for(whole(crm, [0, 2, 6]))
+        assert journal.stop() == 0
+    assert "crm.calls_unread" in (tmp_path / "log").read_text()
