@@ -27,7 +27,7 @@ def restart(scope: Scope, row: Row) -> Iterator[OpenCall]:
     if row["data"].get("restarted") == "1":
         for call in list(scope.calls.values()):
             gone = [leg for leg in call.legs.values() if leg.ended_at is None and leg.last_at < row["ts"]]
-            if _close(call, gone, 0, "gap"):
+            if _close(call, gone, call.last_at, "gap"):
                 yield call
 
 
@@ -36,7 +36,7 @@ def sweep(scope: Scope, now: int, silence: int) -> Iterator[OpenCall]:
     for call in list(scope.calls.values()):
         if call.over or (now - call.touched < silence and scope.latest - call.last_at < silence):
             continue
-        if _close(call, [leg for leg in call.legs.values() if leg.ended_at is None], 0, ""):
+        if _close(call, [leg for leg in call.legs.values() if leg.ended_at is None], call.last_at, ""):
             yield call
 
 
@@ -52,9 +52,12 @@ def _missed(leg: Leg, until: int, live: Collection[str], *, restarted: bool) -> 
 
 
 def _close(call: OpenCall, legs: Collection[Leg], alive_at: int, flag: str) -> bool:
-    """End them where they were last known to be alive. Tells whether the call is over with them."""
+    """End them just behind the moment when they were last known to be alive: a talk that had begun then was one.
+
+    Tells whether the call is over with them.
+    """
     for leg in legs:
-        leg.ended_at, leg.estimated = max(leg.last_at, alive_at), True
+        leg.ended_at, leg.estimated = max(leg.last_at, alive_at) + 1, True
         call.open_legs -= 1
         call.last_at = max(call.last_at, leg.ended_at)
         call.changed = True

@@ -48,6 +48,18 @@ def test_a_call_that_ended_in_the_gap() -> None:
     assert known.talk_s == pytest.approx(10, abs=0.05)
 
 
+@pytest.mark.parametrize("told", ["gap.resolved", "source.up"])
+def test_a_talk_that_had_just_begun_was_one(told: str) -> None:
+    """The second party's joining is the last that was heard of a PBX that died: they talked, nobody knows how long."""
+    call = talk(0)
+    last = call.events[-1].ts
+    data = {"from_us": str(last), "to_us": str(last + MICRO), "live": "", "restarted": "1"}
+    call.say(told, ts=last + MICRO, data=data)
+    known = only(fold(call.events))
+    assert (known.outcome, known.agent, known.quality) == ("answered", "201", ("estimated", "gap"))
+    assert known.talk_s == pytest.approx(0, abs=0.001)
+
+
 def test_a_call_that_outlived_the_gap() -> None:
     """It goes on in the same record, flagged, and ends when it ends."""
     call = talk()
