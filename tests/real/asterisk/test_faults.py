@@ -1,4 +1,7 @@
-"""Power cuts in the middle of real calls: the log says so, and every call that was touched is closed once."""
+"""Power cuts and restarts in the middle of real calls: the log says so, and every call that was touched is closed once."""
+
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,12 +25,23 @@ def _arrived(road: Road, truth: Truth) -> tuple[Row, Row]:
     return call, entry
 
 
+@pytest.fixture(autouse=True)
+def _nothing_else(road: Road) -> Iterator[None]:
+    """Whatever a test did: no call is left open, each has one row and one entry, and nothing was refused."""
+    yield
+    calls, journal = road.calls(), road.journal()
+    assert {call["state"] for call in calls} == {"final"}
+    assert Counter(entry["call_id"] for entry in journal) == Counter({call["call_id"] for call in calls})
+    assert road.dead_letters() == ""
+
+
 def _connected(road: Road) -> int:
     return len(road.rows("SELECT 1 FROM calls_latest WHERE state = 'connected'"))
 
 
 def test_call_that_a_dying_pbx_cut_off_is_closed(asterisk: Bench, road: Road) -> None:
     """Killed in mid-call and started again: the call ends where it was last alive, flagged, with one entry that says so."""
+    before = len(road.calls())
     play = asterisk.begin("long_talk")
     until(lambda: _connected(road) == 1, "the talk to be seen")
     asterisk.kill()
@@ -49,11 +63,30 @@ def test_call_that_a_dying_pbx_cut_off_is_closed(asterisk: Bench, road: Road) ->
     again = asterisk.play("inbound_answered")
     after, _ = _arrived(road, again)
     assert (after["outcome"], after["quality"]) == ("answered", [])
+    assert len(road.calls()) == before + 2
+
+
+def test_call_that_a_stopping_pbx_hung_up_has_its_end(asterisk: Bench, road: Road) -> None:
+    """Stopped in mid-call as an operator does it: the PBX hung up by itself and said so, and nothing is estimated."""
+    before = len(road.calls())
+    play = asterisk.begin("long_talk")
+    until(lambda: _connected(road) == 1, "the talk to be seen")
+    asterisk.restart()
+    play.wait()
+    truth = play.truth()
+    call, entry = _arrived(road, truth)
+
+    assert len(road.calls()) == before + 1
+    assert (call["outcome"], call["agent"], call["hangup_by"]) == ("answered", "203", "system")
+    assert "estimated" not in call["quality"]
+    assert micros(call["connected_at"]) == pytest.approx(truth.connected_at, abs=_SECOND)
+    assert micros(call["ended_at"]) == pytest.approx(truth.ended_at, abs=_SECOND)
+    assert entry["duration"] == pytest.approx((truth.ended_at - truth.started_at) / _SECOND, abs=1)
 
 
 def test_call_during_which_the_adapter_died_is_whole(asterisk: Bench, road: Road) -> None:
     """Killed in mid-call and started again by its supervisor: the call says that there was a gap, and its end is right."""
-    resyncs = road.resyncs()
+    before, resyncs = len(road.calls()), road.resyncs()
     play = asterisk.begin("long_talk")
     until(lambda: _connected(road) == 1, "the talk to be seen")
     adapter = road.adapter()
@@ -63,6 +96,7 @@ def test_call_during_which_the_adapter_died_is_whole(asterisk: Bench, road: Road
     truth = play.truth()
     call, entry = _arrived(road, truth)
 
+    assert len(road.calls()) == before + 1
     assert road.adapter().pid != adapter.pid
     assert call["quality"] == ["gap"]
     assert (call["outcome"], call["agent"], call["hangup_by"]) == ("answered", "203", "agent")
