@@ -61,6 +61,14 @@ def parse(text: bytes) -> Query:
     return Query(statement=text, format=form.decode() if form else None, data=None, touches_files=touches_files)
 
 
+def split_settings(insert: bytes) -> tuple[bytes, bytes]:
+    """An INSERT before and from its SETTINGS clause: where the file's name has to stand."""
+    for word, start, _ in _top_level(insert):
+        if word == b"settings" and start:
+            return insert[:start], insert[start:]
+    return insert, b""
+
+
 def _top_level(text: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Tokens outside brackets, in lower case, with their place; comments and blanks left out."""
     depth = 0
