@@ -158,7 +158,7 @@ class Settings(_Section):
     tenant: str = Field(default="default", pattern=r"^[A-Za-z0-9._-]+$")
     """Name of the tenant, on every record."""
     data_dir: Path = Path("var")
-    """Where the embedded parts, spools and positions live."""
+    """Where the embedded parts, spools and positions live; relative to this file."""
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     pbx: dict[Name, Pbx] = {}
@@ -178,8 +178,11 @@ def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     for key in ("tenant", "data_dir"):
         if given := environ.get(PREFIX + key.upper()):
             tree[key] = given
-    _read_secret_files(tree, file.parent if file else Path())
-    return _validated(Settings, tree, "")
+    base = file.parent if file else Path()
+    _read_secret_files(tree, base)
+    settings = _validated(Settings, tree, "")
+    # As with secret_file: the same set-up wherever it is started from.
+    return settings.model_copy(update={"data_dir": base / settings.data_dir})
 
 
 def connector_config(kind: type[C], section: Pbx | Crm, where: str) -> C:
