@@ -62,8 +62,11 @@ class KafkaSession:
         with suppress(KafkaException, Fatal), _answered():
             if self._in_transaction:
                 self._producer.abort_transaction(1.0)
-        with suppress(KafkaException, RuntimeError, Fatal):
+        # SystemError: the client garbles an error that comes up while it calls back during its closing. Whatever goes
+        # wrong here, nothing is open any more that anybody waits for.
+        with suppress(KafkaException, RuntimeError, SystemError, Fatal):
             self._consumer.close()
+        with suppress(KafkaException, RuntimeError, Fatal):
             self._spans.close()
 
     def taken_over(self) -> Sequence[Place] | None:
