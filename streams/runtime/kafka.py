@@ -100,7 +100,8 @@ def member(kafka: Kafka, group: str, instance: str, **options: Any) -> Consumer:
             "partition.assignment.strategy": "range",
             "session.timeout.ms": round(SESSION_TIMEOUT * 1000),
             "heartbeat.interval.ms": 500,
-            "auto.offset.reset": "earliest",
+            "max.poll.interval.ms": 900_000,  # reading a large window is no reason to lose the partition
+            "auto.offset.reset": "error",  # what was deleted unread is told, not skipped
         }
         | options
     )

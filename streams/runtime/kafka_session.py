@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self, cast
 
+import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import OffsetSpec
@@ -22,7 +23,10 @@ from streams.runtime.pipeline import Stage
 from streams.runtime.session import Message, Place
 from streams.runtime.span import Span, read
 
+log = structlog.get_logger()
+
 POLL = 0.1
+EVERYTHING = 1_000_000
 ANSWER = 4.0
 """Seconds that a step of a commit may take: two of them and the clean-up stay under a clean stop's 10 s."""
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -52,19 +56,22 @@ class KafkaSession:
         self._consumer = kafka.member(settings, group, slot)
         self._group: Any = None
         self._given: list[int] | None = None
-        self._started = False
+        self._started = self._closing = False
         self._consumer.subscribe([stage.source], on_assign=self._on_assign, on_revoke=self._on_revoke)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing = True
         with suppress(KafkaException, Fatal), _answered():
             if self._in_transaction:
                 self._producer.abort_transaction(1.0)
-        # SystemError: the client garbles an error that comes up while it calls back during its closing. Whatever goes
-        # wrong here, nothing is open any more that anybody waits for.
-        with suppress(KafkaException, RuntimeError, SystemError, Fatal):
+        # close() waits for ever when it finds partitions that were just given (the client then asks itself about a group
+        # that it has left already), so what is waiting to be told is told before. SystemError: it garbles an error that
+        # comes up in a callback while it closes. Nothing is open any more that anybody waits for.
+        with suppress(KafkaException, RuntimeError, SystemError, Fatal), _answered():
+            self._consumer.consume(EVERYTHING, 0)
             self._consumer.close()
         with suppress(KafkaException, RuntimeError, Fatal):
             self._spans.close()
@@ -166,14 +173,17 @@ class KafkaSession:
             )
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        if self._closing:
+            return  # close() calls this for what comes late, and asking for the group would wait for ever then
         consumer.assign([])  # read nothing before the state is there
         self._group = consumer.consumer_group_metadata()
         self._given = [at.partition for at in given]
 
     def _on_revoke(self, consumer: Consumer, _: list[TopicPartition]) -> None:
         # No batch is in hand: a transaction begins and ends between two reads, and this is called by a read.
-        self._started, self._given = False, None
-        consumer.unassign()
+        self._started, self._given = False, []
+        if not self._closing:
+            consumer.unassign()
 
     def _decided(self, given: list[int]) -> list[TopicPartition]:
         """The committed offsets, once no transaction that would move them is open any more."""
@@ -192,11 +202,13 @@ class KafkaSession:
 
     def _committed_place(self, at: TopicPartition) -> Place:
         owner, _, low_water = (at.metadata or "").partition(" ")
-        offset = at.offset
-        if offset < 0:
-            offset = self._offset(self._stage.source, at.partition, _EARLIEST)
-        low = int(low_water) if low_water.isdecimal() else None
-        return Place(partition=at.partition, offset=offset, low_water=low, owner=owner)
+        first = self._offset(self._stage.source, at.partition, _EARLIEST)
+        if first <= at.offset <= self._offset(self._stage.source, at.partition, _LATEST):
+            low = int(low_water) if low_water.isdecimal() else None
+            return Place(partition=at.partition, offset=at.offset, low_water=low, owner=owner)
+        if at.offset >= 0:
+            log.error("stream.offset_out_of_range", partition=at.partition, committed=at.offset, first=first)
+        return Place(partition=at.partition, offset=first, low_water=None, owner="")
 
     def _offset(self, topic: str, partition: int, spec: OffsetSpec) -> int:
         at = TopicPartition(topic, partition)

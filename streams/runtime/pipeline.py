@@ -94,6 +94,8 @@ class Worker:
         self._backoff = Backoff()
         self._limit = BATCH
         self._tasks: dict[int, Task] = {}
+        self._left: dict[int, Task] = {}
+        """Those of the last partitions held, also while they are under way to somebody."""
         self._places: dict[int, Place] = {}
         """As last committed."""
         self._ticked = self._measured = 0
@@ -113,29 +115,34 @@ class Worker:
                 self._clock.sleep(wait, until=self._stop)
 
     def _serve(self, session: Session) -> None:
-        self._tasks, self._places = {}, {}
+        self._tasks, self._left, self._places = {}, {}, {}
         while not self._stop.is_set():
-            self._take_over(session)
             if self._stage.refresh and not self._stage.refresh():
                 continue
             messages = session.read(self._limit)
+            self._take_over(session)
             now = self._clock.now()
             self._transact(session, messages, now)
             self._measure(session, now)
 
     def _take_over(self, session: Session) -> None:
-        """After a rebalance: have the state of every partition before its first record is read."""
+        """When partitions changed hands: have the state of each before its first record is read."""
         places = session.taken_over()
         if places is None:
             return
-        before, self._tasks = self._tasks, {}
-        for place in places:
-            still_ours = place.owner == session.owner and place.partition in before
-            self._tasks[place.partition] = before[place.partition] if still_ours else self._rebuild(session, place)
-        self._places = {place.partition: place for place in places}
-        session.start({place.partition: place.offset for place in places})
         metrics.STREAM_LAG.clear()
+        self._tasks = {
+            place.partition: self._revived(session, place) or self._rebuild(session, place) for place in places
+        }
+        self._places = {place.partition: place for place in places}
+        if places:
+            self._left = dict(self._tasks)
+            session.start({place.partition: place.offset for place in places})
         log.info("stream.partitions", stream=self._stage.name, partitions=sorted(self._tasks))
+
+    def _revived(self, session: Session, place: Place) -> Task | None:
+        """The state that we left, when nobody has written since."""
+        return self._left.get(place.partition) if place.owner == session.owner else None
 
     def _rebuild(self, session: Session, place: Place) -> Task:
         task = self._stage.open(place.partition)

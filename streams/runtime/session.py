@@ -63,7 +63,8 @@ class Session(Protocol):
     def taken_over(self) -> Sequence[Place] | None:
         """All partitions that this worker holds now, or None when that is as it was at the last call.
 
-        Returns after the transactions of former owners are decided.
+        Returns after the transactions of former owners are decided. Partitions change hands in `read` only; after a
+        rebalance has begun they are none, until it is over.
         """
         ...
 

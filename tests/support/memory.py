@@ -90,7 +90,7 @@ class MemorySession:
     def __init__(self, log: MemoryLog, owner: str) -> None:
         self.owner = owner
         self._log = log
-        self._given = True
+        self._changes = [True]
         self._next: dict[int, int] = {}
         self._open: list[tuple[str, int, bytes | None]] | None = None
         self._fault: Fault | None = None
@@ -104,9 +104,11 @@ class MemorySession:
         self._log.say("close", self.owner)
 
     def taken_over(self) -> Sequence[Place] | None:
-        if not self._given:
+        if not self._changes:
             return None
-        self._given = False
+        if not self._changes.pop(0):
+            self._log.say("lost")
+            return []
         partitions = sorted({m.partition() for m in self._log.input if isinstance(m, MemoryMessage)})
         self._log.say("decided", *partitions)
         fresh = {p: Place(partition=p, offset=0, low_water=None, owner="") for p in partitions}
@@ -126,6 +128,9 @@ class MemorySession:
         self._next = dict(offsets)
 
     def read(self, limit: int) -> Sequence[MemoryMessage]:
+        if not self._next:
+            self._log.clock.advance(POLL)
+            return ()
         batch: list[MemoryMessage] = []
         for place, record in enumerate(self._log.input):
             if isinstance(record, Fault):
@@ -193,7 +198,8 @@ class MemorySession:
         if fault is Fault.READ:
             raise Retry("broker away")
         if fault in (Fault.REBALANCE, Fault.USURPED):
-            self._given, self._next = True, {}
+            self._log.say("rebalance")
+            self._changes, self._next = [False, True], {}
             if fault is Fault.USURPED:
                 self._usurp()
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
+from structlog.testing import capture_logs
 
 from schemas.codec import encode
 from schemas.events import Contact
@@ -63,6 +64,21 @@ def test_a_fresh_group_begins_at_the_beginning(here: Place1) -> None:
     while len(read) < 2:
         read += [message.value() for message in session.read(10)]
     assert read == [b"a", b"b"]
+
+
+def test_what_was_deleted_unread_is_told(here: Place1) -> None:
+    """A stage that was away for longer than the topic keeps its records goes on with the oldest, and somebody is told."""
+    here.bench.produce([b"a", b"b", b"c"])
+    session, _ = here.joined()
+    session.begin()
+    session.commit([Place(partition=0, offset=1, low_water=0, owner=session.owner)])
+    admin = clients.admin(here.bench.settings.kafka)
+    (deleted,) = admin.delete_records([TopicPartition(here.stage.source, 0, 2)]).values()
+    deleted.result(20)
+    with capture_logs() as logged:
+        _, places = here.joined()
+    assert places == [Place(partition=0, offset=2, low_water=None, owner="")]
+    assert [entry["event"] for entry in logged if entry["log_level"] == "error"] == ["stream.offset_out_of_range"]
 
 
 def test_offset_owner_and_low_water_come_back_as_committed(here: Place1) -> None:
@@ -131,6 +147,7 @@ def test_a_place_is_part_of_its_transaction(here: Place1) -> None:
 
 def test_a_new_owner_waits_until_the_former_ones_commit_is_decided(here: Place1) -> None:
     """Rebuilding before that would miss the former owner's last batch."""
+    here.bench.produce([b"x"] * 7)
     former, _ = here.joined("a")
     former.begin()
     former.write(here.stage.target, 0, None, b"last")
@@ -223,6 +240,17 @@ def test_a_former_owner_cannot_commit(here: Place1) -> None:
         former.commit([Place(partition=0, offset=5, low_water=None, owner=former.owner)])
     former.abort()
     assert list(new.said(0)) == []
+
+
+def test_a_session_closes_whatever_is_under_way(here: Place1) -> None:
+    """Also while the group gives it partitions that it has not heard of yet."""
+    for step in range(8):
+        session = here.session(f"slot {step % 2}")
+        CLOCK.sleep(step * 0.1)
+        with session:
+            session.read(1)
+    _, places = here.joined()
+    assert len(places) == 1
 
 
 def test_partitions_must_match(here: Place1) -> None:

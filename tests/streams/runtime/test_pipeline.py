@@ -230,6 +230,20 @@ def test_time_alone_can_make_a_task_speak(log: MemoryLog) -> None:
     assert log.effects[-4:-1] == ["begin", f"write {TARGET}", "commit 0@1"]
 
 
+def test_a_task_says_nothing_while_its_partition_is_under_way_to_another(log: MemoryLog) -> None:
+    """Between losing and getting partitions time passes, and may make no task speak."""
+
+    class Chatty(Once):
+        def tick(self, now: int) -> Iterable[Output]:
+            yield Output(key=b"", value=b"tick")
+
+    log.feed(b"a", Fault.REBALANCE, b"b")
+    work(log, lambda _: Chatty())
+    begun = log.effects.index("rebalance")
+    assert log.effects[begun : begun + 3] == ["rebalance", "lost", "decided 0"]
+    assert log.effects.count("begin") > 2
+
+
 def test_nothing_is_processed_before_the_tables_are_there(log: MemoryLog) -> None:
     """While a look-up table is being read, no record is."""
     answers = iter([False, False, True])
