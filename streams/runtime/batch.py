@@ -1,12 +1,12 @@
 """The answers of one transaction on their way into it, and how many there were."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from schemas.topics import DEAD_SUFFIX
 from streams.runtime import metrics
 from streams.runtime.dead_letters import dead_letter
-from streams.runtime.session import RECORD_LIMIT, Message, Output, Refused, Session
+from streams.runtime.session import RECORD_LIMIT, Message, Record, Refused, Session
 
 
 class Batch:
@@ -20,24 +20,23 @@ class Batch:
         self._published = 0
         self._dead: Counter[str] = Counter()
 
-    def put(self, partition: int, answers: Iterable[Output | Refused]) -> None:
+    def put(self, partition: int, answers: Iterable[Record | Refused]) -> None:
         """Write answers as they come; raises what their iteration raises, and Reject for one that is too large."""
-        write, target = self._session.write, self._target
-        count = 0
+        self._published += self._session.write(self._target, partition, self._usable(answers))
+
+    def _usable(self, answers: Iterable[Record | Refused]) -> Iterator[Record]:
         for answer in answers:
-            if isinstance(answer, Output):
-                write(target, partition, answer.key, answer.value)
-                count += 1
-            else:
+            if isinstance(answer, Refused):
                 self.bury(answer.message, answer.stage, answer.reason)
-        self._published += count
+            else:
+                yield answer
 
     def bury(self, message: Message, stage: str, reason: str, trace: str = "") -> None:
         """Write the dead letter of an input."""
         letter = dead_letter(
             message, topic=self._source, stage=stage, reason=reason, trace=trace, at=self._now, limit=RECORD_LIMIT
         )
-        self._session.write(self._source + DEAD_SUFFIX, message.partition(), message.key(), letter)
+        self._session.write(self._source + DEAD_SUFFIX, message.partition(), [(message.key(), letter)])
         self._dead[stage] += 1
 
     def committed(self, stream: str, received: int) -> None:

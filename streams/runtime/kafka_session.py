@@ -20,7 +20,7 @@ from streams.runtime.config import Kafka
 from streams.runtime.errors import Fatal, Reject, Retry
 from streams.runtime.kafka import TIMEOUT, TRANSACTION_TIMEOUT, mapped
 from streams.runtime.pipeline import Stage
-from streams.runtime.session import Message, Place
+from streams.runtime.session import Message, Place, Record
 from streams.runtime.span import Span, read
 
 log = structlog.get_logger()
@@ -124,16 +124,21 @@ class KafkaSession:
             raise mapped(e, "beginning a transaction") from e
         self._in_transaction = True
 
-    def write(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
-        try:
-            self._producer.produce(topic, value, key, partition)
-        except BufferError:
-            self._producer.flush(ANSWER)
-            self._producer.produce(topic, value, key, partition)
-        except KafkaException as e:
-            if e.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise Reject(f"its answer has {len(value or b'')} bytes, too many for {topic}") from e
-            raise mapped(e, f"writing {topic}") from e
+    def write(self, topic: str, partition: int, records: Iterable[Record]) -> int:
+        produce = self._producer.produce
+        count = 0
+        for key, value in records:
+            try:
+                produce(topic, value, key, partition)
+            except BufferError:
+                self._producer.flush(ANSWER)
+                produce(topic, value, key, partition)
+            except KafkaException as e:
+                if e.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise Reject(f"its answer has {len(value or b'')} bytes, too many for {topic}") from e
+                raise mapped(e, f"writing {topic}") from e
+            count += 1
+        return count
 
     def commit(self, places: Sequence[Place]) -> None:
         offsets = [self._at(p.partition, p.offset, _metadata(p)) for p in places]

@@ -20,9 +20,9 @@ from streams.runtime.batch import Batch
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Retry
 from streams.runtime.retry import Backoff
-from streams.runtime.session import Connect, Message, Output, Place, Refused, Session
+from streams.runtime.session import Connect, Message, Output, Place, Record, Refused, Session
 
-__all__ = ["Message", "Output", "Refused", "Stage", "Task", "Worker"]
+__all__ = ["Message", "Output", "Record", "Refused", "Stage", "Task", "Worker"]
 
 BATCH = 25_000
 """Most records of one transaction: some 150 ms of enrichment, beside which the 10-20 ms of its commit are little."""
@@ -48,7 +48,7 @@ class Task(Protocol):
         """Take in input that was processed before, [low water, committed), in order; nothing is written for it."""
         ...
 
-    def process(self, messages: Sequence[Message], now: int) -> Iterable[Output | Refused]:
+    def process(self, messages: Sequence[Message], now: int) -> Iterable[Record | Refused]:
         """Answer the next input, in order; `now` is microseconds.
 
         A record that cannot be used is answered with Refused. When anything is raised (Reject says so on purpose), the
@@ -57,7 +57,7 @@ class Task(Protocol):
         """
         ...
 
-    def tick(self, now: int) -> Iterable[Output]:
+    def tick(self, now: int) -> Iterable[Record]:
         """Answer the passing of time (µs); called between batches, at least every 200 ms."""
         ...
 
@@ -179,7 +179,7 @@ class Worker:
         batch.committed(self._stage.name, len(messages))
         metrics.STREAM_COMMIT.labels(self._stage.name).observe(self._clock.monotonic() - started)
 
-    def _tick(self, now: int) -> dict[int, list[Output]]:
+    def _tick(self, now: int) -> dict[int, list[Record]]:
         """What the passing of time makes the tasks say, where it makes them say anything."""
         if now - self._ticked < TICK_US:
             return {}

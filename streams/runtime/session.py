@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 RECORD_LIMIT = 1_040_000
 """Most bytes of a record that a stream writes: under the broker's 1 MiB, over a producer's 1,000,000, so that an input
@@ -22,12 +22,15 @@ class Message(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that costs 0.7 us more per event, a fifth of all of enrichment
-class Output:
+class Output(NamedTuple):
     """One record for the stage's target, on the partition number of its input."""
 
     key: bytes | None
     value: bytes | None
+
+
+Record = tuple[bytes | None, bytes | None]
+"""An Output, or the same as a plain tuple, which costs a tenth: the hot path makes one per event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +89,8 @@ class Session(Protocol):
 
     def begin(self) -> None: ...
 
-    def write(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
-        """Put a record into the open transaction; Reject when it is too large."""
+    def write(self, topic: str, partition: int, records: Iterable[Record]) -> int:
+        """Put records into the open transaction as they come, and count them; Reject when one is too large."""
         ...
 
     def commit(self, places: Sequence[Place]) -> None:

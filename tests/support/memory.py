@@ -10,7 +10,7 @@ from typing import Self
 
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Reject, Retry
-from streams.runtime.session import Place
+from streams.runtime.session import Place, Record
 
 POLL = 0.1
 
@@ -160,14 +160,18 @@ class MemorySession:
         self._log.say("begin")
         self._open = []
 
-    def write(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
+    def write(self, topic: str, partition: int, records: Iterable[Record]) -> int:
         assert self._open is not None, "a write stands in a transaction"
-        if self._fault is Fault.WRITE:
-            raise Retry("broker away in the middle of a batch")
-        if len(value or b"") > self._log.largest:
-            raise Reject("too large")
-        self._log.say("write", topic)
-        self._open.append((topic, partition, value))
+        written = 0
+        for _, value in records:
+            if self._fault is Fault.WRITE:
+                raise Retry("broker away in the middle of a batch")
+            if len(value or b"") > self._log.largest:
+                raise Reject("too large")
+            self._log.say("write", topic)
+            self._open.append((topic, partition, value))
+            written += 1
+        return written
 
     def commit(self, places: Sequence[Place]) -> None:
         assert self._open is not None, "a commit ends a transaction"

@@ -154,7 +154,7 @@ def test_looked_up_numbers_do_not_fill_the_memory(known: Contacts, monkeypatch: 
     monkeypatch.setattr(contacts, "_TAILS", 10)
     for i in range(100):
         assert known.tail(b"+3247%d" % i) == NONE
-    assert len(known._tails) <= 10
+    assert len(known.tails) <= 10
 
 
 STEPS = st.lists(

@@ -114,10 +114,10 @@ def test_a_batch_is_invisible_until_it_is_committed(here: Place1) -> None:
     """And gone when it is aborted."""
     session, _ = here.joined()
     session.begin()
-    session.write(here.stage.target, 0, None, b"never")
+    session.write(here.stage.target, 0, [(None, b"never")])
     session.abort()
     session.begin()
-    session.write(here.stage.target, 0, None, b"a")
+    session.write(here.stage.target, 0, [(None, b"a")])
     assert here.bench.output()[0] == []
     session.commit([Place(partition=0, offset=0, low_water=None, owner=session.owner)])
     assert here.bench.output()[0] == [b"a"]
@@ -150,7 +150,7 @@ def test_a_new_owner_waits_until_the_former_ones_commit_is_decided(here: Place1)
     here.bench.produce([b"x"] * 7)
     former, _ = here.joined("a")
     former.begin()
-    former.write(here.stage.target, 0, None, b"last")
+    former.write(here.stage.target, 0, [(None, b"last")])
     offsets = [TopicPartition(here.stage.source, 0, 7, f"{former.owner} 3")]
     former._producer.flush(20)
     former._producer.send_offsets_to_transaction(offsets, former._group, 20)
@@ -172,7 +172,7 @@ def test_the_window_is_read_past_a_stalled_transaction(here: Place1) -> None:
     stalled = open_transaction(here, b"never")
     session, _ = here.joined()
     session.begin()
-    session.write(here.stage.target, 0, None, b"behind it")
+    session.write(here.stage.target, 0, [(None, b"behind it")])
     session.commit([Place(partition=0, offset=0, low_water=None, owner=session.owner)])
     thread, answers = in_thread(lambda: list(session.said(0)))
     CLOCK.sleep(1)
@@ -217,7 +217,7 @@ def test_a_successor_in_the_same_slot_ends_what_was_left_open(here: Place1) -> N
     """A restarted worker aborts its former transaction at once and gets its partition back at once."""
     former, _ = here.joined("a")
     former.begin()
-    former.write(here.stage.target, 0, None, b"never")
+    former.write(here.stage.target, 0, [(None, b"never")])
     former._producer.flush(20)
     begin = CLOCK.monotonic()
     successor, _ = here.joined("a")
@@ -233,7 +233,7 @@ def test_a_former_owner_cannot_commit(here: Place1) -> None:
     """The group has moved on: its batch is refused, whatever it believes to hold."""
     former, _ = here.joined("a")
     former.begin()
-    former.write(here.stage.target, 0, None, b"never")
+    former.write(here.stage.target, 0, [(None, b"never")])
     former._consumer.close()
     new, _ = here.joined("b")
     with pytest.raises(Retry, match="committing a batch"):

@@ -23,7 +23,7 @@ from streams.runtime import cli
 from streams.runtime import kafka as clients
 from streams.runtime.clock import SystemClock
 from streams.runtime.config import Kafka, Settings
-from streams.runtime.pipeline import Message, Output, Refused
+from streams.runtime.pipeline import Message, Record, Refused
 
 CLOCK = SystemClock()
 EVENT: CallEvent = samples("call-events")[0]
@@ -153,7 +153,7 @@ class Bench:
 class Slow(Enrich):
     """Enrichment with a nap now and then."""
 
-    def process(self, messages: Sequence[Message], now: int) -> Iterator[Output | Refused]:
+    def process(self, messages: Sequence[Message], now: int) -> Iterator[Record | Refused]:
         for place, answer in enumerate(super().process(messages, now)):
             if place % 500 == 0:
                 CLOCK.sleep(0.05)
