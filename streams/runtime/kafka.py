@@ -107,6 +107,11 @@ def member(kafka: Kafka, group: str, instance: str, **options: Any) -> Consumer:
     )
 
 
+def onlooker(kafka: Kafka, group: str) -> Consumer:
+    """A consumer that joins nothing: it tells what a group has committed without waiting for open transactions."""
+    return Consumer(_common(kafka) | _READS | {"group.id": group, "isolation.level": "read_uncommitted"})
+
+
 def reader(kafka: Kafka, topic: str = "", *, latest: bool = False) -> Consumer:
     """A consumer without a group that tells where a partition ends (an error event, _PARTITION_EOF).
 

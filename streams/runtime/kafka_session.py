@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Self, cast
 
 import structlog
@@ -31,7 +32,8 @@ ANSWER = 4.0
 """Seconds that a step of a commit may take: two of them and the clean-up stay under a clean stop's 10 s."""
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-DECIDED = TRANSACTION_TIMEOUT + 5.0
+DECIDED = TRANSACTION_TIMEOUT + 15.0
+"""Seconds after which no transaction can be open any more: brokers look every 10 s for those whose time is over."""
 
 
 class KafkaSession:
@@ -54,6 +56,7 @@ class KafkaSession:
             raise mapped(e, "opening transactions") from e
         self._spans = kafka.reader(settings)
         self._consumer = kafka.member(settings, group, slot)
+        self._onlooker = partial(kafka.onlooker, settings, group)
         self._group: Any = None
         self._given: list[int] | None = None
         self._started = self._closing = False
@@ -191,19 +194,37 @@ class KafkaSession:
             consumer.unassign()
 
     def _decided(self, given: list[int]) -> list[TopicPartition]:
-        """The committed offsets, once no transaction that would move them is open any more."""
+        """The committed offsets, once no transaction that would move them is open any more.
+
+        A transaction that outlives `DECIDED` hangs: its offsets came to the broker behind its own end, when the worker
+        or the broker was killed (Kafka's KIP-890), and nobody can decide it. What was committed below it is true; the
+        outputs behind it, if there are any, are read by `said`, so nothing is answered twice.
+        """
         deadline = self._clock.monotonic() + DECIDED
         while True:
             try:
                 found = self._consumer.committed([self._at(partition) for partition in given], timeout=2.0)
             except KafkaException as e:
-                if self._stop.is_set() or self._clock.monotonic() > deadline:
+                if self._stop.is_set():
                     raise mapped(e, "asking for committed offsets") from e
+                if self._clock.monotonic() > deadline:
+                    return self._below_what_hangs(given)
                 continue
             for at in found:
                 if at.error is not None:
                     raise mapped(at.error, "asking for committed offsets")
             return found
+
+    def _below_what_hangs(self, given: list[int]) -> list[TopicPartition]:
+        onlooker = self._onlooker()
+        try:
+            found = onlooker.committed([self._at(partition) for partition in given], timeout=ANSWER)
+        except KafkaException as e:
+            raise mapped(e, "asking for committed offsets") from e
+        finally:
+            onlooker.close()
+        log.error("stream.hanging_transaction", stream=self._stage.name, partitions=given)
+        return found
 
     def _committed_place(self, at: TopicPartition) -> Place:
         owner, _, low_water = (at.metadata or "").partition(" ")

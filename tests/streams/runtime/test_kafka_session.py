@@ -1,8 +1,7 @@
 """A worker's session on the real Kafka: who waits for whom, what is committed, what a new owner is given."""
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -18,22 +17,9 @@ from streams.runtime.kafka_session import KafkaSession
 from streams.runtime.pipeline import Stage
 from streams.runtime.session import Place
 from tests.streams.runtime.keeper import Place1, taken_over
-from tests.streams.runtime.workers import CLOCK, Bench, until
+from tests.streams.runtime.workers import CLOCK, until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def here(kafka: str, tmp_path: Path) -> Iterator[Place1]:
-    bench = Bench(kafka, tmp_path, partitions=1)
-    bench.make_topics()
-    made = Place1(bench)
-    try:
-        yield made
-    finally:
-        made.stop.set()
-        for session in made.sessions:
-            session.__exit__(None, None, None)
 
 
 def in_thread(call: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
