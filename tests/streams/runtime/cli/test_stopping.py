@@ -29,6 +29,8 @@ def test_up_ended_during_its_start_leaves_nothing_behind(
 ) -> None:
     """A person changes their mind, or the machine goes down."""
     kafka_jars(default_cache(), say)
+    # Whoever runs in the background ignores SIGINT, and so would `up`: what is handled is not inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config = tmp_path / "trunkline.toml"
     text = f'data_dir = "{tmp_path / "data"}"\n[kafka]\nport = 0\nheap_mb = 256\n[clickhouse]\nport = 0\n'
     config.write_text(text, encoding="utf-8")
