@@ -201,19 +201,19 @@ class KafkaSession:
         outputs behind it, if there are any, are read by `said`, so nothing is answered twice.
         """
         deadline = self._clock.monotonic() + DECIDED
-        while True:
+        found: list[TopicPartition] = []
+        while not found:
             try:
                 found = self._consumer.committed([self._at(partition) for partition in given], timeout=2.0)
             except KafkaException as e:
                 if self._stop.is_set():
                     raise mapped(e, "asking for committed offsets") from e
                 if self._clock.monotonic() > deadline:
-                    return self._below_what_hangs(given)
-                continue
-            for at in found:
-                if at.error is not None:
-                    raise mapped(at.error, "asking for committed offsets")
-            return found
+                    found = self._below_what_hangs(given)
+        for at in found:
+            if at.error is not None:
+                raise mapped(at.error, "asking for committed offsets")
+        return found
 
     def _below_what_hangs(self, given: list[int]) -> list[TopicPartition]:
         onlooker = self._onlooker()
