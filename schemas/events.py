@@ -153,6 +153,32 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Park:
+    """One time in a parking lot: neither talk nor hold."""
+
+    leg_id: str = ""
+    lot: str = ""
+    space: str = ""
+    by: str = ""
+    started_at: int
+    ended_at: int | None = None
+    result: str = ""
+    """retrieved, timeout, abandoned, swapped, or "" while it lasts."""
+    retrieved_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diversion:
+    """A ringing call went to somebody else."""
+
+    kind: str
+    """forward (the telephone sent it on: 302) or pickup (somebody else took it)."""
+    of: str = ""
+    to: str = ""
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One physical call, whole at this revision; readers keep the highest `rev`.
 
@@ -220,8 +246,26 @@ class Call:
     candidates: tuple[str, ...] = ()
     match_rule: str = ""
     quality: tuple[str, ...] = ()
-    """gap, estimated, inferred, clock-skew: what the reader must know before trusting a figure."""
+    """gap, estimated, inferred, clock-skew, truncated and others: what to know before trusting a figure."""
     events: int = 0
+    initiation: str = ""
+    """incoming, dialled, originated (the PBX was told to make it: click-to-call, call-back), or "" when not known."""
+    trunk: str = ""
+    """The PBX's name of the line over which the customer's leg went."""
+    answered_at: int | None = None
+    """The customer's leg was first up, be it for a menu, a queue or a person."""
+    billable_s: float | None = None
+    """How long the customer's leg was up; 0 when it never was."""
+    hangup_code: str = ""
+    """The protocol's own code of the end (SIP: 486), where the PBX tells it."""
+    conference: str = ""
+    parks: tuple[Park, ...] = ()
+    parked_s: float | None = None
+    diversions: tuple[Diversion, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What the dialplan told of the call in words of its own; of a word that came twice, the last."""
+    sources: tuple[str, ...] = ()
+    """What the record is made of: live, snapshot, cel, cdr, queue_log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
