@@ -4,12 +4,13 @@ Every event names its channels by the same block of fields, with a prefix where 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from producers.adapter import Context
 from producers.numbers import UNKNOWN
+from streams.runtime.errors import Reject
 
 Fields = Mapping[str, str]
 Facts = dict[str, Any]
@@ -90,6 +91,45 @@ def leg_of(site: Site, fields: Fields, prefix: str = "") -> Facts:
         "customer_number": numbers.customer(other) if agent else numbers.customer(number, other),
         "data": {"hidden": "1"} if hidden else {},
     }
+
+
+def new_channel(site: Site, fields: Fields) -> Iterator[Facts]:
+    """leg.created, with direction and DID if it is the first channel of its call.
+
+    Only there: a leg to the carrier has the trunk's context too, with Exten `s` (its Linkedid is another channel's).
+    """
+    facts = leg_of(site, fields)
+    if not facts:
+        raise Reject("Newchannel names no channel: Uniqueid is missing")
+    exten, context = fields.get("exten", ""), fields.get("context", "")
+    data = facts["data"]
+    data.update(context=context, exten=exten, state=fields.get("channelstate", ""))
+    if account := fields.get("accountcode"):
+        data["account"] = account
+    if facts["call_id"] == facts["leg_id"] and known(exten):
+        _first_leg(site, facts, exten, context)
+    yield {**facts, "type": "leg.created"}
+
+
+def _first_leg(site: Site, facts: Facts, exten: str, context: str) -> None:
+    numbers = site.numbers
+    facts["callee_raw"] = exten
+    facts["callee_name"] = ""
+    if numbers.is_trunk(context) or numbers.is_did(exten):
+        facts["direction"] = "inbound"
+        facts["callee_e164"] = numbers.e164(exten)
+        facts["agent"] = ""
+        facts["customer_number"] = numbers.customer(facts["caller_raw"])
+        if not facts["caller_raw"]:
+            facts["data"]["hidden"] = "1"
+        if numbers.is_did(exten) or (not numbers.dids and not numbers.is_extension(exten)):
+            facts["did"] = facts["callee_e164"] or exten
+        return
+    outside = numbers.dialled(exten)
+    facts["callee_e164"] = outside
+    if facts["agent"] or numbers.is_extension(facts["caller_raw"]):
+        facts["direction"] = "outbound" if outside else "internal"
+        facts["customer_number"] = numbers.customer(outside) if outside else ""
 
 
 def with_peer(site: Site, leg: Facts, fields: Fields, prefix: str) -> Facts:

@@ -3,47 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from producers.pbx._asterisk import cdr, old, people
-from producers.pbx._asterisk.channels import Facts, Fields, Site, known, leg_of, scoped
+from producers.pbx._asterisk.channels import Facts, Fields, Site, known, leg_of, new_channel, scoped
 from streams.runtime.errors import Reject
-
-
-def new_channel(site: Site, fields: Fields) -> Iterator[Facts]:
-    """leg.created, with direction and DID if it is the first channel of its call.
-
-    Only there: a leg to the carrier has the trunk's context too, with Exten `s` (its Linkedid is another channel's).
-    """
-    facts = leg_of(site, fields)
-    if not facts:
-        raise Reject("Newchannel names no channel: Uniqueid is missing")
-    exten, context = fields.get("exten", ""), fields.get("context", "")
-    data = facts["data"]
-    data.update(context=context, exten=exten, state=fields.get("channelstate", ""))
-    if account := fields.get("accountcode"):
-        data["account"] = account
-    if facts["call_id"] == facts["leg_id"] and known(exten):
-        _first_leg(site, facts, exten, context)
-    yield {**facts, "type": "leg.created"}
-
-
-def _first_leg(site: Site, facts: Facts, exten: str, context: str) -> None:
-    numbers = site.numbers
-    facts["callee_raw"] = exten
-    facts["callee_name"] = ""
-    if numbers.is_trunk(context) or numbers.is_did(exten):
-        facts["direction"] = "inbound"
-        facts["callee_e164"] = numbers.e164(exten)
-        facts["agent"] = ""
-        facts["customer_number"] = numbers.customer(facts["caller_raw"])
-        if not facts["caller_raw"]:
-            facts["data"]["hidden"] = "1"
-        if numbers.is_did(exten) or (not numbers.dids and not numbers.is_extension(exten)):
-            facts["did"] = facts["callee_e164"] or exten
-        return
-    outside = numbers.dialled(exten)
-    facts["callee_e164"] = outside
-    if facts["agent"] or numbers.is_extension(facts["caller_raw"]):
-        facts["direction"] = "outbound" if outside else "internal"
-        facts["customer_number"] = numbers.customer(outside) if outside else ""
 
 
 def blind_transfer(site: Site, fields: Fields) -> Iterator[Facts]:
