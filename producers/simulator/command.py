@@ -16,7 +16,7 @@ import typer
 
 from producers.simulator.directory import directory, to_jsonl
 from producers.simulator.exchange import Exchange
-from producers.simulator.faults import Faults
+from producers.simulator.faults import Faults, Loss
 from producers.simulator.frames import Wire
 from producers.simulator.plan import Centre, Settings
 from producers.simulator.player import Player
@@ -85,9 +85,11 @@ def asterisk(
     system_name: Annotated[str, typer.Option(help="Asterisk's systemname: prefix of every uniqueid.")] = "",
     dialplan: Annotated[bool, typer.Option(help="Clients may read the dialplan class (VarSet) too.")] = False,
     timestamps: Annotated[bool, typer.Option(help="timestampevents in manager.conf.")] = True,
-    lose: Annotated[float, typer.Option(help="Chance that a frame is never sent.")] = 0.0,
-    duplicate: Annotated[float, typer.Option(help="Chance that a frame is sent twice.")] = 0.0,
-    reorder: Annotated[float, typer.Option(help="Chance that a frame comes late.")] = 0.0,
+    lose: Annotated[
+        float, typer.Option(help="Chance that an event is never sent; the truth names them for each call.")
+    ] = 0.0,
+    duplicate: Annotated[float, typer.Option(help="Chance that an event is sent twice, at once or late.")] = 0.0,
+    reorder: Annotated[float, typer.Option(help="Chance that an event comes late, behind younger ones.")] = 0.0,
     reorder_max: Annotated[float, typer.Option(help="How late at most, in seconds.")] = 2.0,
     flood: Annotated[int, typer.Option(help="Send that many events as fast as clients take them, then end.")] = 0,
     crash_after: Annotated[float | None, typer.Option(help="Die after that many seconds, in mid-call.")] = None,
@@ -111,8 +113,9 @@ def asterisk(
         typer.echo("more calls than so many agents can take: many will be busy or abandoned", err=True)
     if contacts_out is not None:
         contacts_out.write_bytes(to_jsonl(customers))
-    chance = random.Random(f"faults {seed}")  # noqa: S311 - play, not secrecy
-    faults = Faults(rng=chance, lose=lose, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
+    lost, late = (random.Random(f"{fault} {seed}") for fault in ("lost", "late"))  # noqa: S311 - play, not secrecy
+    loss = Loss(rng=lost, chance=lose)
+    faults = Faults(rng=late, duplicate=duplicate, reorder=reorder, reorder_max=reorder_max)
     span = round(flood / FRAMES_A_CALL / rate + 10 * talk_mean / speed) if flood else 0
     with ExitStack() as files:
         exchange = Exchange(
@@ -123,7 +126,7 @@ def asterisk(
             zone=local,
             record=_append(files, cdr_file),
         )
-        player = Player(centre, exchange, _append(files, truth), calls)
+        player = Player(centre, exchange, _append(files, truth), calls, loss)
         server = Server(player, gate, clock, faults=faults, seed=seed)
         end = {"crash_after": crash_after, "restart_after": restart_after, "shutdown_after": shutdown_after}
         tls = _tls(tls_cert, tls_key)
@@ -131,7 +134,9 @@ def asterisk(
             host=host, port=port, tls=tls, ready_file=ready_file, wait=wait, leave=leave, flood=flood, **end
         )
         asyncio.run(_serve(server, course))
+    mishaps = f"lost {loss.count}, doubled {faults.doubled}, delayed {faults.delayed}"
     typer.echo(f"played {player.finished} calls, sent {server.sent} events, at most {server.latest // 1000} ms late")
+    typer.echo(f"events {mishaps}")
 
 
 async def _serve(server: Server, course: Course) -> None:

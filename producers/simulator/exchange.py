@@ -27,6 +27,8 @@ class Run:
     bridges: dict[str, Bridge] = field(default_factory=dict)
     uniqueid: str = ""
     linkedids: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Its events that no client was sent, each with the legs and bridges that it is about."""
 
 
 class Exchange:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from producers.simulator.exchange import Exchange, Run
+from producers.simulator.faults import Loss
 from producers.simulator.frames import Frame, Leg
 from producers.simulator.plan import Call, Centre
-from producers.simulator.script import Script
+from producers.simulator.script import Script, Step
 from producers.simulator.truth import Truth, line
 
 
@@ -23,13 +24,22 @@ class Active:
 
 
 class Player:
-    """Times are µs since the exchange's opening. `witness` is given every truth line as it becomes true."""
+    """Times are µs since the exchange's opening. `witness` is given every truth line as it becomes true.
+
+    What `loss` takes is played, and told in the truth of its call, but is not among the frames.
+    """
 
     def __init__(
-        self, centre: Centre, exchange: Exchange, witness: Callable[[bytes], object], calls: int | None = None
+        self,
+        centre: Centre,
+        exchange: Exchange,
+        witness: Callable[[bytes], object],
+        calls: int | None = None,
+        loss: Loss | None = None,
     ) -> None:
         self.centre = centre
         self.exchange = exchange
+        self._loss = loss or Loss()
         self.finished = 0
         self._witness = witness
         self._coming: Iterator[Call] = centre.calls()
@@ -78,7 +88,7 @@ class Player:
 
     def _step(self, active: Active) -> list[Frame]:
         step = active.call.steps[active.position]
-        frames = self.exchange.apply(active.run, step)
+        frames = self._play(active.run, step)
         if active.position == 0:
             self._tell(active.run, active.call.truth, open_=True)
         active.position += 1
@@ -89,6 +99,15 @@ class Player:
             heapq.heappop(self._active)
             self._close(active.run, active.call.truth)
         return frames
+
+    def _play(self, run: Run, step: Step) -> list[Frame]:
+        told: list[Frame] = []
+        for frame in self.exchange.apply(run, step):
+            if not self._loss.takes():
+                told.append(frame)
+            elif frame.event == step.event:  # what a device or a queue's member is doing is no part of the call
+                run.lost.append(" ".join((step.event, *step.subjects)))
+        return told
 
     def _close(self, run: Run, truth: Truth, fate: str = "") -> None:
         self.finished += 1
@@ -101,6 +120,7 @@ class Player:
                 opening=self.exchange.opening,
                 uniqueid=run.uniqueid,
                 linkedids=run.linkedids,
+                lost=run.lost,
                 open_=open_,
                 fate=fate,
             )
@@ -161,7 +181,7 @@ class Player:
         self._active.remove(active)
         heapq.heapify(self._active)
         self.centre.diary.release(active.number, at)
-        frames = [frame for step in script.steps for frame in self.exchange.apply(active.run, step)]
+        frames = [frame for step in script.steps for frame in self._play(active.run, step)]
         self._close(active.run, active.call.truth.cut(script.now), fate)
         return frames
 

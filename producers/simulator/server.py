@@ -102,8 +102,10 @@ class Server:
         return [*chunks, b"".join(parts)]
 
     def shut_down(self) -> None:
-        """`core stop now`: all calls end, and every client is told."""
+        """`core stop now`: all calls end, and every client is told, late frames included."""
         self._send(self.player.shut_down(self.now))
+        while self._faults.due is not None:
+            self._send((), self._faults.due)
 
     async def crash(self) -> None:
         """The process dies: sockets break in mid-call and nobody answers."""
@@ -149,8 +151,8 @@ class Server:
         self.clients.add(session)
         return session
 
-    def _send(self, frames: Sequence[Frame]) -> None:
-        told = self._faults.pass_on(frames, self.now)
+    def _send(self, frames: Sequence[Frame], now: int | None = None) -> None:
+        told = self._faults.pass_on(frames, self.now if now is None else now)
         if not told:
             return
         usual = [frame.wire for frame in told if frame.privilege != "dialplan"]

@@ -98,12 +98,23 @@ KNOWN_AT_START = frozenset(
 )
 
 
-def line(truth: Truth, *, opening: int, uniqueid: str, linkedids: Sequence[str], open_: bool, fate: str = "") -> bytes:
+def line(
+    truth: Truth,
+    *,
+    opening: int,
+    uniqueid: str,
+    linkedids: Sequence[str],
+    open_: bool,
+    fate: str = "",
+    lost: Sequence[str] = (),
+) -> bytes:
     """The JSON line. While the call is open it holds only what a witness of its start can know.
 
-    `fate` says what cut the call short (hangup, crash, shutdown), "" when nothing did.
+    `fate` says what cut the call short (hangup, crash, shutdown), "" when nothing did; `lost` which of its events no
+    client was sent (`BridgeEnter b1 agent`).
     """
     record: dict[str, object] = {"uniqueid": uniqueid, "linkedids": list(linkedids), "open": open_, "fate": fate}
+    record["lost"] = list(lost)
     told = _absolute(asdict(truth), opening)
     record |= {key: told[key] for key in told if not open_ or key in KNOWN_AT_START}
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)

@@ -8,6 +8,7 @@ import orjson
 
 from producers.simulator.directory import directory
 from producers.simulator.exchange import Exchange
+from producers.simulator.faults import Loss
 from producers.simulator.frames import Frame, Wire
 from producers.simulator.plan import Centre, Settings
 from producers.simulator.player import Player
@@ -44,6 +45,7 @@ def build(
     agents: int = 12,
     mix: Mapping[str, float] | None = None,
     wire: Wire | None = None,
+    loss: Loss | None = None,
 ) -> Played:
     """A centre with 40 customers that has not begun to play."""
     settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=20.0)
@@ -53,7 +55,7 @@ def build(
     told: list[bytes] = []
     records: list[bytes] = []
     exchange = Exchange(centre.staff, opening=OPENING, seed=seed, wire=wire, record=records.append)
-    return Played(centre=centre, player=Player(centre, exchange, told.append, calls), told=told, records=records)
+    return Played(centre=centre, player=Player(centre, exchange, told.append, calls, loss), told=told, records=records)
 
 
 def play_all(played: Played) -> list[Frame]:

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 
-from producers.simulator.faults import Faults
+from producers.simulator.faults import Faults, Loss
 from producers.simulator.server import Server
 from producers.simulator.session import Gate
 from streams.runtime.clock import SystemClock
@@ -102,6 +102,6 @@ def serve(
     asyncio.run(run())
 
 
-def fast(calls: int) -> Played:
+def fast(calls: int, loss: Loss | None = None) -> Played:
     """That many calls within a second or two."""
-    return build(4, calls=calls, rate=100.0, speed=100.0, agents=30)
+    return build(4, calls=calls, rate=100.0, speed=100.0, agents=30, loss=loss)

@@ -1,7 +1,8 @@
 import random
 from collections import Counter
+from itertools import pairwise
 
-from producers.simulator.faults import Faults
+from producers.simulator.faults import Faults, Loss
 from producers.simulator.frames import Frame
 
 FRAMES = [Frame(i, "Newstate", "call", b"%d" % i) for i in range(2000)]
@@ -25,13 +26,17 @@ def test_without_faults_nothing_is_touched() -> None:
     assert through(Faults()) == FRAMES
 
 
-def test_lost_and_doubled_frames_are_counted() -> None:
-    """What is sent is what there was, less the lost, and nothing else; some come twice."""
-    faults = Faults(rng=random.Random(1), lose=0.1, duplicate=0.1)
-    counts = Counter(frame.at for frame in through(faults))
-    assert len(counts) == len(FRAMES) - faults.lost
-    assert 100 < faults.lost < 300
+def test_doubled_frames_are_counted() -> None:
+    """What is sent is what there was, and nothing else; some come twice, at once or late."""
+    faults = Faults(rng=random.Random(1), duplicate=0.1)
+    told = through(faults)
+    counts = Counter(frame.at for frame in told)
+    assert len(counts) == len(FRAMES)
+    assert sum(counts.values()) == len(FRAMES) + faults.doubled
+    assert 100 < faults.doubled < 300
     assert set(counts.values()) == {1, 2}
+    at_once = sum(one is two for one, two in pairwise(told))
+    assert 0.3 < at_once / faults.doubled < 0.7
 
 
 def test_late_frames_come_late_but_come() -> None:
@@ -39,3 +44,13 @@ def test_late_frames_come_late_but_come() -> None:
     told = through(Faults(rng=random.Random(1), reorder=0.2, reorder_max=0.5))
     assert told != FRAMES
     assert sorted(told, key=lambda frame: frame.at) == FRAMES
+
+
+def test_the_same_chance_loses_the_same_frames() -> None:
+    """Some and not all, and none without a chance."""
+    losses = [Loss(rng=random.Random(7), chance=0.1) for _ in range(2)]
+    one, two = ([loss.takes() for _ in range(2000)] for loss in losses)
+    assert one == two
+    assert losses[0].count == sum(one)
+    assert 100 < sum(one) < 300
+    assert not any(Loss().takes() for _ in range(100))

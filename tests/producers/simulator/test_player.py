@@ -1,9 +1,13 @@
+import random
+from collections import Counter
+
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.simulator.clicks import hang_up, originate
+from producers.simulator.faults import Loss
 from producers.simulator.message import Message
 from producers.simulator.truth import KNOWN_AT_START
 from tests.producers.simulator.centre import Played, build, head, play_all
@@ -33,7 +37,7 @@ def test_the_open_line_does_not_know_the_future() -> None:
     play_all(played)
     for truth in played.truths:
         if truth["open"]:
-            assert set(truth) == KNOWN_AT_START | {"uniqueid", "linkedids", "open", "fate"}
+            assert set(truth) == KNOWN_AT_START | {"uniqueid", "linkedids", "open", "fate", "lost"}
             assert truth["linkedids"] == [truth["uniqueid"]]
 
 
@@ -180,3 +184,17 @@ def test_truth_lines_are_json_lines() -> None:
         assert line.endswith(b"}\n")
         assert line.count(b"\n") == 1
         assert isinstance(orjson.loads(line), dict)
+
+
+def test_what_is_lost_stands_in_the_truth_of_its_call() -> None:
+    """Every event of a call is either sent or told as lost, and what is lost changes nothing else."""
+    whole, thinned = build(4, calls=30), build(4, calls=30, loss=Loss(rng=random.Random(4), chance=0.05))
+    sent, left = play_all(whole), play_all(thinned)
+    gone = Counter(frame.wire for frame in sent) - Counter(frame.wire for frame in left)
+    states = ("DeviceStateChange", "QueueMemberStatus")
+    events = Counter(event for wire in gone.elements() if (event := head(wire)["Event"]) not in states)
+    told = [name.partition(" ")[0] for truth in thinned.closed.values() for name in truth["lost"]]
+    assert Counter(told) == events
+    assert told
+    assert [truth["lost"] for truth in whole.closed.values()] == [[]] * 30
+    assert [t["talk_s"] for t in thinned.closed.values()] == [t["talk_s"] for t in whole.closed.values()]

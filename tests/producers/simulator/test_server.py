@@ -9,7 +9,7 @@ from shutil import which
 
 import pytest
 
-from producers.simulator.faults import Faults
+from producers.simulator.faults import Faults, Loss
 from producers.simulator.session import Gate
 from tests.producers.simulator.centre import build, frames_of, head
 from tests.producers.simulator.site import LOGIN, Site, fast, serve
@@ -159,8 +159,9 @@ def test_a_centre_that_waits_opens_with_its_first_client() -> None:
 
 def test_faults_reach_every_client_alike() -> None:
     """Lost, doubled and late frames are the PBX's fault, not the client's: all clients hear the same."""
-    played = fast(30)
-    faults = Faults(lose=0.1, duplicate=0.1, reorder=0.1, reorder_max=0.2)
+    loss = Loss(chance=0.1)
+    played = fast(30, loss)
+    faults = Faults(duplicate=0.1, reorder=0.1, reorder_max=0.2)
 
     async def test(site: Site) -> None:
         server = site.server
@@ -169,10 +170,27 @@ def test_faults_reach_every_client_alike() -> None:
         await site.finish(*clients)
         assert clients[0].events() == clients[1].events()
         assert len(clients[0].events()) == server.sent
-        assert faults.lost > 0
+        assert 0 not in (loss.count, faults.doubled, faults.delayed)
         assert not faults.pending
 
     serve(played, test, faults=faults)
+
+
+def test_a_clean_stop_waits_for_no_late_frame() -> None:
+    """Frames that are held back are sent before the PBX is gone, whenever they were due."""
+
+    async def test(site: Site) -> None:
+        client = (await site.hear(1))[0]
+        play = asyncio.create_task(site.server.play())
+        await client.until(b"Event: Newchannel")
+        play.cancel()
+        site.server.shut_down()
+        await site.finish(client)
+        told = [head(frame)["Event"] for frame in client.events()]
+        assert len(told) == site.server.sent
+        assert told.count("Newchannel") == told.count("Hangup") > 0
+
+    serve(build(4, calls=None, rate=50.0), test, faults=Faults(reorder=0.5, reorder_max=3600.0))
 
 
 @pytest.mark.skipif(which("openssl") is None, reason="openssl makes the certificate of this test, and is not here")
