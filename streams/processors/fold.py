@@ -21,7 +21,7 @@ from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
 
 NAME = "fold"
 MICRO = 1_000_000
-UNRELATED = frozenset({"agent.state", "dtmf", "source.down", "gap.detected"})
+UNRELATED = frozenset({"agent.state", "dtmf", "gap.detected"})
 """A third of a PBX's events: they change no call, so they are not even decoded."""
 SWEEP_US = 60 * MICRO
 MILESTONE = ("state", "agent", "reached_number", "native_ids")
@@ -76,12 +76,16 @@ class Fold:
 
     def tick(self, now: int) -> Iterable[Output]:
         self._begin(now)
+        for scope in self.scopes.values():
+            for call in gaps.settle(scope, now):
+                self._over(call, now)
         self._finish(now)
         if now - self.swept_at >= SWEEP_US:
             self.swept_at = now
             for scope in list(self.scopes.values()):
                 for call in gaps.sweep(scope, now, round(self.rules.ghost_hours * 3600 * MICRO)):
                     self._over(call, now)
+                gaps.trim(scope)
                 if not scope.calls and now - scope.heard_at >= SWEEP_US:
                     del self.scopes[scope.merge_key]  # a merge scope can be a single call of a vendor
         metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
@@ -90,6 +94,12 @@ class Fold:
 
     def low_water(self) -> int | None:
         return min((call.low for scope in self.scopes.values() for call in scope.calls.values()), default=None)
+
+    def look(self) -> Iterator[tuple[OpenCall, Row]]:
+        """Every open call and its record as it is now, said or not: for who explains it."""
+        for scope in self.scopes.values():
+            for call in scope.calls.values():
+                yield call, self._record(call)
 
     def _said(self) -> list[Output]:
         said, self.out = self.out, []
@@ -101,6 +111,7 @@ class Fold:
             return
         self.silent = False
         for scope in self.scopes.values():
+            scope.coverage.wake(now)
             for call in list(scope.calls.values()):
                 call.touched = now
                 if call.over and call.said is None:
@@ -162,13 +173,7 @@ class Fold:
         return None
 
     def _source(self, scope: Scope, row: Row, now: int) -> None:
-        if row["type"] == "gap.resolved":
-            over = gaps.resolve(scope, row)
-        elif row["type"] == "source.up":
-            over = gaps.restart(scope, row)
-        else:
-            return
-        for call in over:
+        for call in gaps.hear(scope, row, now):
             if not self.silent:
                 self._over(call, now)
 
@@ -186,6 +191,8 @@ class Fold:
             scope = self.scopes[call.merge_key]
             if scope.latest - call.last_at < grace and now - scope.heard_at < grace:
                 continue
+            if gaps.waits(scope, call, now):
+                continue
             row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
             row["state"] = "final"
             self._emit(call, row, now)
@@ -194,7 +201,8 @@ class Fold:
             self._put_away(call, now)
 
     def _record(self, call: OpenCall) -> Row:
-        return record(call, self.rules.short_abandon_seconds)
+        missed = gaps.uncovered(self.scopes[call.merge_key], call)
+        return record(call, self.rules.short_abandon_seconds, missed)
 
     def _revise(self, call: OpenCall, now: int) -> None:
         row, said = self._record(call), call.said

@@ -3,32 +3,55 @@
 from collections.abc import Collection, Iterator
 
 from streams.processors.folding.calls import OpenCall, Row
+from streams.processors.folding.coverage import Snapshot, moment
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.scope import Scope
+from streams.processors.folding.times import MICRO, Interval
+
+KEPT = 60 * MICRO
 
 
-def resolve(scope: Scope, row: Row) -> Iterator[OpenCall]:
-    """`gap.resolved`: a snapshot says who is alive. Yields the calls that are over because of it."""
-    data = row["data"]
-    since, until = _moment(data.get("from_us"), row["ts"]), _moment(data.get("to_us"), row["ts"])
-    live = {f"{row['pbx']}:{native}" for native in data.get("live", "").split()}
-    restarted = data.get("restarted") == "1"
-    for call in list(scope.calls.values()):
-        if since < until and any(_spans(leg, since, until) for leg in call.legs.values()):
-            call.flags.add("gap")
+def uncovered(scope: Scope, call: OpenCall) -> list[Interval]:
+    """When nobody read the PBX while the call was, or may have been, alive: whole intervals (from, to), µs.
+
+    As it is known now: what another session read may still be told.
+    """
+    holes = scope.coverage.holes()
+    return [hole for hole in holes if any(_spans(leg, *hole) for leg in call.legs.values())] if holes else []
+
+
+def hear(scope: Scope, row: Row, now: int) -> Iterator[OpenCall]:
+    """An event about the source itself. Yields the calls that are over because of it."""
+    if row["type"] == "gap.resolved":
+        data, pbx = row["data"], row["pbx"]
+        since, until = moment(data.get("from_us"), row["ts"]), moment(data.get("to_us"), row["ts"])
+        scope.coverage.miss(since, until)
+        live = frozenset(f"{pbx}:{native}" for native in data.get("live", "").split())
+        restarted = data.get("restarted") == "1"
+        scope.snapshots.append(Snapshot(since, until, live, restarted, data.get("reader", "")))
+    elif row["type"] in ("source.up", "source.down"):
+        scope.coverage.tell(row, now)
+        if row["data"].get("restarted") == "1":
+            yield from _restart(scope, row)
+    else:
+        return
+    if scope.coverage.gaps:
+        for call in scope.calls.values():
             call.changed = True
-        gone = [leg for leg in call.legs.values() if _missed(leg, until, live, restarted=restarted)]
-        if _close(call, gone, since, "gap"):
-            yield call
+    yield from settle(scope, now)
 
 
-def restart(scope: Scope, row: Row) -> Iterator[OpenCall]:
-    """`source.up` of a PBX that was started anew: nothing from before is alive."""
-    if row["data"].get("restarted") == "1":
-        for call in list(scope.calls.values()):
-            gone = [leg for leg in call.legs.values() if leg.ended_at is None and leg.last_at < row["ts"]]
-            if _close(call, gone, call.last_at, "gap"):
-                yield call
+def settle(scope: Scope, now: int) -> Iterator[OpenCall]:
+    """Close what was not alive in a snapshot, once every other adapter that lives has told all it read before."""
+    for snapshot in list(scope.snapshots):
+        if not scope.coverage.awaited(snapshot.until, snapshot.reader, now):
+            scope.snapshots.remove(snapshot)
+            yield from _bury(scope, snapshot)
+
+
+def waits(scope: Scope, call: OpenCall, now: int) -> bool:
+    """Whether another adapter may still tell that it read what is missing of the call."""
+    return any(scope.coverage.awaited(hole[1], "", now) for hole in uncovered(scope, call))
 
 
 def sweep(scope: Scope, now: int, silence: int) -> Iterator[OpenCall]:
@@ -36,7 +59,32 @@ def sweep(scope: Scope, now: int, silence: int) -> Iterator[OpenCall]:
     for call in list(scope.calls.values()):
         if call.over or (now - call.touched < silence and scope.latest - call.last_at < silence):
             continue
-        if _close(call, [leg for leg in call.legs.values() if leg.ended_at is None], call.last_at, ""):
+        if _close(call, [leg for leg in call.legs.values() if leg.ended_at is None], call.last_at):
+            yield call
+
+
+def trim(scope: Scope) -> None:
+    """Forget what lies before every open call; a minute more, for events that are late."""
+    begun = (leg.created_at for call in scope.calls.values() for leg in call.legs.values())
+    scope.coverage.trim(min(scope.latest, min(begun, default=scope.latest)) - KEPT)
+
+
+def _bury(scope: Scope, snapshot: Snapshot) -> Iterator[OpenCall]:
+    """A leg was last known to be alive where the hole begins that reaches up to the snapshot."""
+    hole = [start for start, end in scope.coverage.holes() if start < snapshot.until <= end]
+    for call in list(scope.calls.values()):
+        gone = [leg for leg in call.legs.values() if _missed(leg, snapshot)]
+        if _close(call, gone, max([snapshot.since, *hole])):
+            yield call
+
+
+def _restart(scope: Scope, row: Row) -> Iterator[OpenCall]:
+    """`source.up` of a PBX that was started anew: nothing from before is alive."""
+    for call in list(scope.calls.values()):
+        gone = [leg for leg in call.legs.values() if leg.ended_at is None and leg.last_at < row["ts"]]
+        if gone:
+            call.flags.add("gap")
+        if _close(call, gone, call.last_at):
             yield call
 
 
@@ -44,14 +92,14 @@ def _spans(leg: Leg, since: int, until: int) -> bool:
     return leg.created_at < until and (leg.ended_at is None or leg.ended_at > since)
 
 
-def _missed(leg: Leg, until: int, live: Collection[str], *, restarted: bool) -> bool:
+def _missed(leg: Leg, snapshot: Snapshot) -> bool:
     """Not in the snapshot, older than it, and (unless the PBX was restarted) not heard of since."""
-    if leg.ended_at is not None or leg.id in live or leg.created_at >= until:
+    if leg.ended_at is not None or leg.id in snapshot.live or leg.created_at >= snapshot.until:
         return False
-    return restarted or leg.last_at <= until
+    return snapshot.restarted or leg.last_at <= snapshot.until
 
 
-def _close(call: OpenCall, legs: Collection[Leg], alive_at: int, flag: str) -> bool:
+def _close(call: OpenCall, legs: Collection[Leg], alive_at: int) -> bool:
     """End them just behind the moment when they were last known to be alive: a talk that had begun then was one.
 
     Tells whether the call is over with them.
@@ -61,10 +109,4 @@ def _close(call: OpenCall, legs: Collection[Leg], alive_at: int, flag: str) -> b
         call.open_legs -= 1
         call.last_at = max(call.last_at, leg.ended_at)
         call.changed = True
-        if flag:
-            call.flags.add(flag)
     return bool(legs) and call.over
-
-
-def _moment(text: str | None, otherwise: int) -> int:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else otherwise

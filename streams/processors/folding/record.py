@@ -8,11 +8,14 @@ from streams.processors.folding.legs import Leg
 from streams.processors.folding.offers import tell
 from streams.processors.folding.parties import Parties, cast
 from streams.processors.folding.segments import Talk, segments, talk_of
-from streams.processors.folding.times import lasted, seconds, talks
+from streams.processors.folding.times import Interval, lasted, seconds, talks
 
 
-def record(call: OpenCall, short_abandon_s: float) -> Row:
-    """A row with every field of Call; `rev` and `updated_at` are left at 0 for the caller to set."""
+def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = ()) -> Row:
+    """A row with every field of Call; `rev` and `updated_at` are left at 0 for the caller to set.
+
+    `missed`: when nobody read the PBX while the call was alive.
+    """
     until = call.last_at if call.over else call.last_at + 1  # what has just begun is going on
     story = tell(call)
     parties = cast(call, story)
@@ -42,7 +45,7 @@ def record(call: OpenCall, short_abandon_s: float) -> Row:
         "recordings": extras.recordings(call, story),
         "notes": extras.notes(story),
         "native_ids": sorted(call.natives),
-        "quality": _quality(call),
+        "quality": _quality(call, missed),
         "events": call.events,
     }
     if call.over:
@@ -146,8 +149,10 @@ def _ivr(parties: Parties, moments: Sequence[int]) -> float | None:
     return lasted(first.answered_at, min(moments))
 
 
-def _quality(call: OpenCall) -> list[str]:
+def _quality(call: OpenCall, missed: Sequence[Interval]) -> list[str]:
     flags = set(call.flags)
+    if missed or any(leg.live for leg in call.legs.values()):
+        flags.add("gap")
     if any(leg.inferred for leg in call.legs.values()):
         flags.add("inferred")
     if any(leg.estimated for leg in call.legs.values()):

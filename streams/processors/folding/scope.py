@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from streams.processors.folding import wire
 from streams.processors.folding.calls import Known, OpenCall, Row
+from streams.processors.folding.coverage import Coverage, Snapshot
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
@@ -34,6 +35,9 @@ class Scope:
         """The PBX's clock as far as it was heard."""
         self.heard_at = 0
         """When it was heard last, by our clock."""
+        self.coverage = Coverage()
+        self.snapshots: list[Snapshot] = []
+        """Those whose missing legs are not closed yet."""
         self._of: dict[str, OpenCall] = {}
         self._serving: dict[tuple[str, str], OpenCall] = {}
         """(queue, agent) of an AgentConnect that is not complete: AgentComplete may come without any id."""

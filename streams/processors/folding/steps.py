@@ -36,7 +36,7 @@ def describe(leg: Leg, row: Row) -> None:
 def created(_call: OpenCall, leg: Leg | None, row: Row) -> bool:
     if leg is not None:
         describe(leg, row)
-        leg.inferred = False
+        leg.inferred = leg.live = False
         leg.direction, leg.did = row["direction"], row["did"]
         leg.created_at = min(leg.created_at, row["ts"])
         if row["direction"]:
@@ -52,7 +52,6 @@ def live(call: OpenCall, leg: Leg | None, row: Row) -> bool:
     ts, data = row["ts"], row["data"]
     if leg.inferred:
         leg.inferred, leg.live = False, True
-        call.flags.add("gap")
         leg.direction, leg.did = row["direction"], row["did"]
     if leg.ended_at is not None and leg.ended_at < ts:
         leg.ended_at, leg.estimated = None, False

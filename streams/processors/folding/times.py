@@ -35,6 +35,14 @@ def common(one: Sequence[Interval], two: Sequence[Interval]) -> list[Interval]:
     return [(max(a, c), min(b, d)) for a, b in one for c, d in two if max(a, c) < min(b, d)]
 
 
+def without(one: Sequence[Interval], two: Sequence[Interval]) -> list[Interval]:
+    """The moments of the first set that are not in the second."""
+    left = list(one)
+    for a, b in two:
+        left = [part for c, d in left for part in ((c, min(d, a)), (max(c, b), d)) if part[0] < part[1]]
+    return left
+
+
 def seconds(intervals: Iterable[Interval]) -> float:
     return sum(end - start for start, end in intervals) / MICRO
 
