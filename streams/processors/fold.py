@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
-from streams.processors.folding import gaps, late, wire
+from streams.processors.folding import gaps, late, sources, weigh, wire
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.past import Key, Past, Record
 from streams.processors.folding.record import record
@@ -24,6 +24,8 @@ MICRO = 1_000_000
 UNRELATED = frozenset({"agent.state", "dtmf", "gap.detected"})
 """A third of a PBX's events: they change no call, so they are not even decoded."""
 SWEEP_US = 60 * MICRO
+LIVE = frozenset(STEPS) - {"cdr.final"}
+"""What the PBX says while the call goes on."""
 MILESTONE = ("state", "agent", "reached_number", "native_ids")
 """While the call goes on, a revision is emitted only when one of these changed."""
 REVISION = frozenset({"rev", "updated_at", "events"})
@@ -124,8 +126,7 @@ class Fold:
         scope = self.scopes.get(row["merge_key"])
         if scope is None:
             scope = self.scopes[row["merge_key"]] = Scope(row["merge_key"], self.past)
-        if row["type"] not in STEPS:
-            self._source(scope, row, now)
+        if (row["synthetic"] or row["type"] not in LIVE) and self._apart(scope, row, tail, offset, now):
             return
         scope.heard_at = now
         scope.latest = max(scope.latest, row["ts"])
@@ -143,6 +144,38 @@ class Fold:
                 self._merge(scope, gone, now)
             call = scope.find(row) or call
         due = scope.apply(call, row, tail, now)
+        if not self.silent:
+            self._await_end(call)
+            if due or merged:
+                self._revise(call, now)
+
+    def _apart(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> bool:
+        """Events about the source itself, and those that come from records. Tells whether it was one."""
+        if row["type"] not in STEPS:
+            self._source(scope, row, now)
+            return True
+        source = sources.source_of(row)
+        if source:
+            self._take_told(scope, row, source, tail, offset, now)
+        return source != ""
+
+    def _take_told(self, scope: Scope, row: Row, source: str, tail: bytes, offset: int, now: int) -> None:  # noqa: PLR0917 - as `_take`
+        """An event from records: of an open call, late for a finished one, or all there is."""
+        sources.identify(row)
+        call = scope.find(row) or scope.named(row)
+        if call is None:
+            late_for = self.past.named(scope.merge_key, row["leg_id"], row["call_id"])
+            if late_for is not None or not sources.begins(row, source):
+                return
+            call = scope.begin(row, row["call_id"] or row["leg_id"], offset, now)
+        elif row["event_id"] in call.seen:
+            return
+        merged = False
+        for gone in [*scope.unite(call, row, offset, now), *scope.meet(call, row)]:
+            merged = True
+            self._merge(scope, gone, now)
+        call = scope.find(row) or call
+        due = scope.hear_told(call, row, tail, source, now)
         if not self.silent:
             self._await_end(call)
             if due or merged:
@@ -189,7 +222,7 @@ class Fold:
             if now - call.touched < grace:
                 break
             scope = self.scopes[call.merge_key]
-            if scope.latest - call.last_at < grace and now - scope.heard_at < grace:
+            if scope.latest - call.latest_at < grace and now - scope.heard_at < grace:
                 continue
             if gaps.waits(scope, call, now):
                 continue
@@ -202,7 +235,9 @@ class Fold:
 
     def _record(self, call: OpenCall) -> Row:
         missed = gaps.uncovered(self.scopes[call.merge_key], call)
-        return record(call, self.rules.short_abandon_seconds, missed)
+        if call.told is None:
+            return record(call, self.rules.short_abandon_seconds, missed)
+        return weigh.record(call, self.rules.short_abandon_seconds, missed)
 
     def _revise(self, call: OpenCall, now: int) -> None:
         row, said = self._record(call), call.said

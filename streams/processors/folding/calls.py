@@ -32,6 +32,51 @@ class Known(NamedTuple):
     customer: Row
 
 
+@dataclass(slots=True, eq=False)
+class Told:
+    """What records tell of a call, each source apart from the others and from what was heard live."""
+
+    cel: "OpenCall | None" = None
+    """CEL tells what live events tell, so it is taken in as they are."""
+    cdr: list[Row] = field(default_factory=list)
+    queue_log: list[Row] = field(default_factory=list)
+    known: dict[str, Known] = field(default_factory=dict)
+    last_at: int = 0
+    given_up: bool = False
+    """No end came for hours: none is waited for."""
+
+    def over(self, call: "OpenCall") -> bool:
+        """Whether no leg is open: the better source is asked, and another one where it does not know the end."""
+        cel = self.cel
+        if self.given_up:
+            return call.open_legs == 0
+        if call.legs:
+            return call.open_legs == 0 or all(
+                leg.ended_at is not None
+                or (cel is not None and name in cel.legs and cel.legs[name].ended_at is not None)
+                for name, leg in call.legs.items()
+            )
+        if cel is not None and cel.legs:
+            return cel.open_legs == 0
+        done = {row["leg_id"] for row in self.cdr} | {row["leg_id"] for row in self.queue_log if row["type"] in _LEAVES}
+        return all(row["leg_id"] in done for row in self.queue_log)
+
+    def absorb(self, other: "Told") -> None:
+        """Take in what was told of a call that turned out to be part of this one."""
+        if self.cel is not None and other.cel is not None:
+            self.cel.absorb(other.cel)
+        self.cel = self.cel or other.cel
+        self.cdr += other.cdr
+        self.queue_log += other.queue_log
+        self.last_at = max(self.last_at, other.last_at)
+        for number, known in other.known.items():
+            self.known[number] = min(known, self.known.get(number, known), key=itemgetter(0, 1))
+
+
+_LEAVES = frozenset({"queue.left", "agent.completed", "transfer.completed"})
+"""Where a caller's way through a queue ends."""
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class OpenCall:
     """Everything that the record of a call is computed from. Order of arrival leaves no trace in it beyond a leg's own."""
@@ -66,10 +111,17 @@ class OpenCall:
     known: dict[str, Known] = field(default_factory=dict)
     """By number, decided by its first event: a contact that changes in mid-call does not change the call."""
     flags: set[str] = field(default_factory=set)
+    told: Told | None = None
+    """None as long as it is known from live events alone, which is nearly always."""
 
     @property
     def over(self) -> bool:
-        return self.open_legs == 0
+        return self.open_legs == 0 if self.told is None else self.told.over(self)
+
+    @property
+    def latest_at(self) -> int:
+        """When the PBX said something of it last, live or in a record."""
+        return self.last_at if self.told is None else max(self.last_at, self.told.last_at)
 
     def absorb(self, other: "OpenCall") -> None:
         """Take in everything of a call that turned out to be part of this one."""
@@ -86,6 +138,9 @@ class OpenCall:
         self.facts += other.facts
         self.flags |= other.flags
         self.changed = True
+        if other.told is not None:
+            self.told = self.told or Told()
+            self.told.absorb(other.told)
         for bridge, inside in other.bridges.items():
             self.bridges.setdefault(bridge, set()).update(inside)
         for number, known in other.known.items():

@@ -57,8 +57,12 @@ def waits(scope: Scope, call: OpenCall, now: int) -> bool:
 def sweep(scope: Scope, now: int, silence: int) -> Iterator[OpenCall]:
     """Close calls of which nothing was heard for `silence` µs, by our clock or by the PBX's own."""
     for call in list(scope.calls.values()):
-        if call.over or (now - call.touched < silence and scope.latest - call.last_at < silence):
+        if call.over or (now - call.touched < silence and scope.latest - call.latest_at < silence):
             continue
+        if call.told is not None:
+            call.told.given_up = True
+            if not call.open_legs:
+                yield call
         if _close(call, [leg for leg in call.legs.values() if leg.ended_at is None], call.last_at):
             yield call
 

@@ -7,6 +7,8 @@ from streams.processors.folding import wire
 
 _OVERHEAD = 450
 """Bytes of one entry beside its record: key, dict slot, objects; measured."""
+_NAME = 200
+"""Bytes of one name by which a record is found; measured."""
 _OVER = frozenset({"final", "merged"})
 Key = tuple[str, str]
 """(merge key, call id)."""
@@ -33,6 +35,8 @@ class Past:
         self._keep = keep_us
         self._most = most_bytes
         self._records: dict[Key, Record] = {}
+        self._named: dict[Key, str] | None = None
+        """(merge key, leg or native call) -> call id; made when the first record of a PBX asks for it."""
         self._began = 0
         self.size = 0
 
@@ -47,6 +51,7 @@ class Past:
         self.pop(key)
         self._records[key] = Record(value, said.rev, said.state, said.merged_into, at)
         self.size += len(value) + _OVERHEAD
+        self._name(key, value)
         if self.size > self._most:
             self._make_room()
 
@@ -54,6 +59,7 @@ class Past:
         found = self._records.pop(key, None)
         if found is not None:
             self.size -= len(found.value) + _OVERHEAD
+            self._unname(key, found.value)
         return found
 
     def final(self, merge_key: str, call_id: str) -> tuple[Key, Record] | None:
@@ -64,6 +70,34 @@ class Past:
             key = (merge_key, found.merged_into)
             found = self._records.get(key)
         return None if found is None or found.state != "final" else (key, found)
+
+    def named(self, merge_key: str, *names: str) -> tuple[Key, Record] | None:
+        """The finished call that has one of these legs or native calls: for a record that comes late and knows no more."""
+        if self._named is None:
+            self._named = {}
+            for key, record in self._records.items():
+                self._name(key, record.value)
+        for name in names:
+            call_id = self._named.get((merge_key, name))
+            found = None if call_id is None else self.final(merge_key, call_id)
+            if found is not None:
+                return found
+        return None
+
+    def _name(self, key: Key, value: bytes) -> None:
+        if self._named is None:
+            return
+        for name in wire.names(value, key[1]):
+            self.size += 0 if (key[0], name) in self._named else _NAME
+            self._named[key[0], name] = key[1]
+
+    def _unname(self, key: Key, value: bytes) -> None:
+        if self._named is None:
+            return
+        for name in wire.names(value, key[1]):
+            if self._named.get((key[0], name)) == key[1]:
+                del self._named[key[0], name]
+                self.size -= _NAME
 
     def ended_at(self, record: Record) -> int:
         if record.ended_at is None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from streams.processors.folding import wire
-from streams.processors.folding.calls import Known, OpenCall, Row
+from streams.processors.folding.calls import Known, OpenCall, Row, Told
 from streams.processors.folding.coverage import Coverage, Snapshot
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
+from streams.processors.folding.sources import Names, on_channel, take
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
 
 _IDS = ("leg_id", "call_id", "peer_leg_id", "peer_call_id")
@@ -42,6 +43,7 @@ class Scope:
         self._serving: dict[tuple[str, str], OpenCall] = {}
         """(queue, agent) of an AgentConnect that is not complete: AgentComplete may come without any id."""
         self._early: dict[str, Row] = {}
+        self.names = Names()
 
     def find(self, row: Row) -> OpenCall | None:
         """The open call that the event names, if there is one."""
@@ -84,7 +86,7 @@ class Scope:
         """
         number = row["customer_number"]
         if number and tail[:5] != _NO_MATCH:
-            _recognise(call, number, row, tail)
+            _recognise(call.known, number, row, tail)
         call.seen.add(row["event_id"])
         call.events += 1
         call.changed = True
@@ -105,6 +107,20 @@ class Scope:
         elif kind == "agent.completed":
             self._serving.pop((row["queue"], row["agent"]), None)
         return STEPS[kind](call, leg, row)
+
+    def hear_told(self, call: OpenCall, row: Row, tail: bytes, source: str, now: int) -> bool:
+        """`apply` for an event from records: it changes nothing of what was heard live."""
+        told = call.told = call.told or Told()
+        if row["customer_number"] and tail[:5] != _NO_MATCH:
+            _recognise(told.known, row["customer_number"], row, tail)
+        due = take(call, told, row, source)
+        self.names.add(call, row)
+        call.seen.add(row["event_id"])
+        call.events += 1
+        call.changed = True
+        call.touched = self.heard_at = now
+        self.latest = max(self.latest, row["ts"])
+        return due
 
     def settled(self, call: OpenCall, row: Row) -> bool:
         """Whether the event joins nothing that is not joined already: so it is for nearly all."""
@@ -136,6 +152,19 @@ class Scope:
                     self._absorb(call, gone)
                     yield gone
 
+    def named(self, row: Row) -> OpenCall | None:
+        """The call that a CDR is about, by its channels and its time, where it has no id that is known."""
+        return next(self.names.find(row), None) or next(on_channel(self.calls.values(), row), None)
+
+    def meet(self, call: OpenCall, row: Row) -> Iterator[OpenCall]:
+        """As `unite`, for calls that other CDRs told of under a channel of this one. What live events keep apart stays so."""
+        for other in list(self.names.find(row)):
+            call = self.calls.get(call.id) or self.into(call)
+            if other is not call and other.id in self.calls and not (other.legs and call.legs):
+                call, gone = (call, other) if call.age <= other.age else (other, call)
+                self._absorb(call, gone)
+                yield gone
+
     def into(self, gone: OpenCall) -> OpenCall:
         """The call that an absorbed one is part of now."""
         return self._of[gone.id]
@@ -144,6 +173,8 @@ class Scope:
         call.absorb(gone)
         for token in gone.tokens:
             self._of[token] = call
+        if gone.told is not None:
+            self.names.drop(gone, call)
         for key, serving in self._serving.items():
             if serving is gone:
                 self._serving[key] = call
@@ -170,6 +201,8 @@ class Scope:
     def forget(self, call: OpenCall) -> None:
         """The call is final: no event finds it any more."""
         del self.calls[call.id]
+        if call.told is not None:
+            self.names.drop(call)
         for token in call.tokens:
             if self._of.get(token) is call:
                 del self._of[token]
@@ -180,10 +213,10 @@ class Scope:
 _NO_MATCH = b"\x08none"
 
 
-def _recognise(call: OpenCall, number: str, row: Row, tail: bytes) -> None:
-    known = call.known.get(number)
+def _recognise(book: dict[str, Known], number: str, row: Row, tail: bytes) -> None:
+    known = book.get(number)
     if known is None or (row["ts"], row["seq"]) < known[:2]:
-        call.known[number] = Known(row["ts"], row["seq"], wire.read_tail(tail))
+        book[number] = Known(row["ts"], row["seq"], wire.read_tail(tail))
 
 
 def begins(row: Row) -> bool:
