@@ -330,7 +330,52 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """One queue's account of an agent."""
+
+    queue: str
+    """"" for a log-in that is not to a queue."""
+    active: bool
+    """False once the agent was taken out of it."""
+    paused: bool = False
+    reason: str = ""
+    wrapup_s: float | None = None
+    """Wrap-up that the PBX grants after a call of this queue; None when it did not tell."""
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phone:
+    """One telephone of an agent, apart from the calls that are seen."""
+
+    interface: str
+    state: str
+    """available, ringing, on_call, hold, unavailable or unknown."""
+    freed_at: int | None = None
+    """When its last call that was seen ended."""
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLeg:
+    """One channel of an agent that is alive."""
+
+    leg_id: str
+    call_id: str
+    interface: str
+    state: str
+    """ringing, on_call, hold, or login for the channel of a log-in."""
+    queue: str = ""
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentState:
+    """The state of an agent from `since` on, whole at this revision; the next number says when it ended.
+
+    The lists at its end are what the state follows from: whoever has an agent's last record can go on.
+    """
+
     tenant: str
     pbx: str
     agent_id: str
@@ -342,3 +387,22 @@ class AgentState:
     since: int
     received_at: int
     estimated: bool = False
+    """`since` was not told: a snapshot showed the state, or a wrap-up began or ended by the clock."""
+    state_id: str = ""
+    """pbx:agent:number, the same in every revision."""
+    number: int = 0
+    """The how-manieth state of this agent, from 1, without a hole."""
+    rev: int = 1
+    name: str = ""
+    previous: str = ""
+    previous_since: int | None = None
+    previous_s: float | None = None
+    precision: str = "us"
+    """us, ms, s, minute or arrival: how exactly the source tells the time of `since`."""
+    call_id: str = ""
+    queues: tuple[str, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    phones: tuple[Phone, ...] = ()
+    legs: tuple[AgentLeg, ...] = ()
+    wrapup_from: int | None = None
+    wrapup_until: int | None = None

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from schemas.codec import HEADER, as_row, encode, header
-from schemas.events import Call, CallEvent, CrmWrite, QueueVisit, Segment
+from schemas.events import AgentState, Call, CallEvent, CrmWrite, QueueVisit, Segment
 from schemas.samples import samples
 from schemas.topics import manifest
 from sinks.clickhouse.avro import extended
@@ -241,6 +241,39 @@ def test_the_reports_answer(writer: ClickHouseWriter, client: Client) -> None:
     (sales,) = answers["queue_service_level.sql"]
     parts = ("visits", "answered_in_20_s", "answered_later", "not_answered", "abandoned", "abandoned_in_5_s")
     assert [sales[part] for part in parts] == [5, 1, 1, 3, 2, 1]
+
+
+def test_an_agents_states_are_intervals_without_a_hole(writer: ClickHouseWriter, client: Client) -> None:
+    """Each state once, at its highest revision, until the next begins; a corrected beginning is the one that counts."""
+    told = [
+        ("available", 1, 1, 0),
+        ("on_call", 2, 1, 60),
+        ("paused", 3, 1, 100),
+        ("paused", 3, 2, 90),
+        ("available", 4, 1, 120),
+    ]
+    states = [
+        AgentState(
+            tenant="acme",
+            pbx="main",
+            agent_id=agent,
+            state=state,
+            since=START + at * SECOND,
+            received_at=START,
+            number=number,
+            rev=rev,
+        )
+        for agent in ("ann", "bob")
+        for state, number, rev, at in told
+    ]
+    writer.write(batch("agent-states", [encode(s) for s in states]))
+    found = client.query("SELECT agent_id, state, seconds FROM agent_state_intervals ORDER BY agent_id, number")
+    expected = [("available", 60.0), ("on_call", 30.0), ("paused", 30.0), ("available", None)]
+    assert found.result_rows == [(agent, *each) for agent in ("ann", "bob") for each in expected]
+    sql = files("sinks.clickhouse").joinpath("queries/agent_time.sql").read_text(encoding="utf-8")
+    (ann, _) = client.query(sql).named_results()
+    assert (ann["agent"], ann["available_s"], ann["on_call_s"], ann["paused_s"]) == ("ann", 60, 30, 30)
+    assert ann["occupancy"] == pytest.approx(0.333)
 
 
 def test_a_row_that_is_read_askew_is_found(
