@@ -33,6 +33,9 @@ SPOOL_LIMIT = 1 << 30
 SAVE_EVERY = 1.0
 """Seconds between two saves of the position."""
 CHANCE = random.SystemRandom()
+_COVERAGE = frozenset({"since_us", "until_us"})
+_INWARD = _COVERAGE | {"session", "reader"}
+"""What a notice tells to the fold and not to people."""
 
 log = structlog.get_logger()
 
@@ -60,7 +63,8 @@ def source(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings, c
     """The parts that read one PBX, put together."""
     config = connector_config(adapter.config, section, f"pbx.{name}")
     numbers = NumberPlan(**section.numbers.model_dump())
-    context = Context(tenant=settings.tenant, pbx=adapter.of(config) or name, numbers=numbers, config=config)
+    pbx = adapter.of(config) or name
+    context = Context(tenant=settings.tenant, pbx=pbx, numbers=numbers, config=config, agents=section.agents)
     folder = settings.data_dir / name
     claim(folder)
     spool = Spool(folder / "spool", SPOOL_LIMIT)
@@ -225,14 +229,19 @@ class Source:
             self._positions.save(position)
 
     def _notice(self, notice: Notice) -> CallEvent:
-        if notice.type in ("source.up", "source.down"):
+        data = notice.data
+        if self._lost:  # what was read was not kept
+            data = {key: value for key, value in data.items() if key not in _COVERAGE}
+        if "heartbeat" in data:
+            pass
+        elif notice.type in ("source.up", "source.down"):
             metrics.SOURCE_UP.labels(self._name).set(notice.type == "source.up")
-            log.info(notice.type, pbx=self._name, **{k: v for k, v in notice.data.items() if k != "session"})
+            log.info(notice.type, pbx=self._name, **{k: v for k, v in data.items() if k not in _INWARD})
         elif notice.type == "gap.detected":
             seconds = (int(notice.data["to_us"]) - int(notice.data["from_us"])) / 1_000_000
             metrics.SOURCE_GAP.labels(self._name).inc(max(0.0, seconds))
             log.warning("nothing was read from the PBX for a while", pbx=self._name, seconds=seconds)
-        told = f"{notice.type}\0{notice.ts}\0{notice.seq}\0{notice.data}".encode()
+        told = f"{notice.type}\0{notice.ts}\0{notice.seq}\0{data}".encode()
         return CallEvent(
             event_id=event_id(self._context.tenant, self._context.pbx, told, 0),
             tenant=self._context.tenant,
@@ -243,7 +252,7 @@ class Source:
             received_at=notice.received_at,
             seq=notice.seq,
             synthetic=True,
-            data=notice.data,
+            data=data,
         )
 
     def _dead_letter(self, frame: Frame, reason: str) -> DeadLetter:

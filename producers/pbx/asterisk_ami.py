@@ -55,7 +55,9 @@ class Config:
     )
     """Events that the PBX shall not send us; take Newexten out to see who enters voicemail."""
     keepalive_seconds: float = 15.0
-    """Time between two pings; after two without an answer the connection counts as dead."""
+    """After twice as long without a sign of life the connection counts as dead; a ping goes out every 5 s, or sooner."""
+    audit_seconds: float = 60.0
+    """Time between two looks at who is alive: ends a call whose Hangup was lost after a minute or two. 0: never."""
     ivr_events: tuple[str, ...] = ()
     """Names of UserEvents by which the dialplan tells an IVR choice."""
     note_events: tuple[str, ...] = ()

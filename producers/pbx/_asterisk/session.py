@@ -3,37 +3,36 @@
 AMI replays nothing, so every connection begins with a snapshot of what is alive. Order of what is given:
 source.up, gap.detected (when something was read before), a row per live channel and waiting caller, gap.resolved, then
 the events that arrived meanwhile.
+
+With every answer to a ping source.up says again how far this session has read: everything from since_us to until_us was
+given. Now and then an audit asks who is alive; its source.up has their ids too (live, at audit_us), behind a row for
+each channel whose beginning no event told.
 """
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from producers.adapter import Frame, Notice, Ordinals, Position, Reading
+from producers.pbx._asterisk.inventory import Inventory, Lists, ask, told
+from producers.pbx._asterisk.pulse import MICRO, STAMP, Pulse
 from streams.clients.ami import Answer, Client, parse
-from streams.runtime import metrics
 from streams.runtime.errors import Fatal, Retry
 
 if TYPE_CHECKING:
     from producers.pbx.asterisk_ami import Config
 
-MICRO = 1_000_000
-SKEW = MICRO
-"""From here on the PBX's clock is called wrong."""
 BOOT_WAIT = 3.0
 """Seconds to wait for FullyBooted after login; it does not come without the right to read `system`."""
+HEARTBEAT = 5.0
+"""Most seconds between two pings, and so between two words on how far the session has read."""
 STAMPS = (
     "set `timestampevents = yes` under [general] in manager.conf, `manager reload`; until then run one adapter only"
 )
 RIGHTS = "give the user `write = reporting` in manager.conf"
 FILTER = "add `system` to the user's `write =` in manager.conf, or eventfilter lines"
-_STAMP = re.compile(rb"\r\nTimestamp: ([0-9]{9,11})\.([0-9]{6})")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
-_HANGUP = re.compile(rb"Event: Hangup\r.*?\r\nUniqueid: ([^\r]+)", re.DOTALL)
-_UNIQUEID = re.compile(rb"\r\nUniqueid: ([^\r]+)", re.IGNORECASE)
-_LISTS = ("CoreShowChannels", "BridgeList", "QueueStatus")
 
 log = structlog.get_logger()
 
@@ -46,25 +45,29 @@ class Session:
         self._reading = reading
         self._clock = reading.clock
         self._token = f"{reading.chance.getrandbits(64):016x}"
+        self._reader = str(reading.position.get("reader", "")) or f"{reading.chance.getrandbits(64):016x}"
         self._client = Client(mark=f"trunkline-{self._token}")
         self._ordinals = Ordinals()
+        self._inventory = Inventory()
         self._seq = 0
         self._out: list[Frame | Notice] = []
         self._held: list[bytes] | None = []
         """Events that wait for the snapshot; None once it is done."""
-        self._lists: dict[str, Answer] = {}
         self._syncing = False
         self._gap_from = 0
         self._logged_in_at: float | None = None
         self._pinged_at: float | None = None
         self._heard_at = self._clock.monotonic()
         self._snapshot_at = 0
-        self._skew = 0
+        self._answered = False
+        """A ping was, and how far we have read is to be told."""
+        self._audited_at: float | None = None
+        """None: not now, or the PBX does not let us."""
         self._startup = str(reading.position.get("startup", ""))
         self._uptime: int | None = None
         self._restarted = False
         self._stamped: bool | None = None
-        self._seen = int(reading.position.get("seen_us", 0))
+        self._pulse = Pulse(reading.pbx, reading.clock, int(reading.position.get("seen_us", 0)))
         self._position = reading.position
         self.up = False
         self._client.login(
@@ -81,27 +84,34 @@ class Session:
         for raw in self._client.receive(data):
             if raw.startswith(b"Event: FullyBooted"):
                 self._booted(raw)
+            self._inventory.heard(raw)
             if self._held is not None:
                 self._held.append(raw)
             else:
                 self._out.append(self._frame(raw, now))
         if self._held is None:
-            if stamp := _STAMP.search(raw):
-                self._seen = int(stamp[1]) * MICRO + int(stamp[2])
-            self._position = {"seen_us": self._seen, "startup": self._startup}
+            self._pulse.heard(raw)
+            self._position = {"seen_us": self._pulse.seen, "startup": self._startup, "reader": self._reader}
+            if self._answered:
+                self._out.append(
+                    self._notice("source.up", self._pulse.seen, {"heartbeat": "1", **self._pulse.coverage()})
+                )
+        self._answered = False
         given, self._out = self._out, []
         return given
 
     def outgoing(self) -> bytes:
         """What is to be sent now; raises Retry when the PBX has not answered for two pings."""
         now = self._clock.monotonic()
-        patience = self._config.keepalive_seconds
+        patience, audits = self._config.keepalive_seconds, self._config.audit_seconds
         if now - self._heard_at > 2 * patience:
             raise Retry(f"no sign of life for {2 * patience:.0f} s")
         if self._logged_in_at is not None and not self.up and self._pinged_at is None:
             if now - self._logged_in_at > BOOT_WAIT:
                 self._resync()
-        elif self.up and self._pinged_at is not None and now - self._pinged_at >= patience:
+        elif self._audited_at is not None and 0 < audits <= now - self._audited_at:
+            self._audit()
+        elif self.up and self._pinged_at is not None and now - self._pinged_at >= min(patience, HEARTBEAT):
             self._ping()
         return self._client.outgoing(now)
 
@@ -115,7 +125,9 @@ class Session:
         self._held = None
         if self.up:
             self.up = False
-            self._out.append(self._notice("source.down", self._pbx_now(), {"reason": reason}))
+            self._out.append(
+                self._notice("source.down", self._pulse.now(), {"reason": reason, **self._pulse.coverage()})
+            )
         return self._out
 
     def farewell(self) -> bytes:
@@ -148,53 +160,40 @@ class Session:
             self._held = self._held or []
             self._resync()
 
-    # Keepalive and clock
-
     def _ping(self) -> None:
         sent = self._clock.now()
         self._pinged_at = self._clock.monotonic()
-        self._client.ask("Ping", {}, lambda answer: self._pong(answer, sent))
 
-    def _pong(self, answer: Answer, sent: int) -> None:
-        now = self._clock.now()
-        stamp = _STAMP.search(b"\r\nTimestamp: " + answer.fields.get("timestamp", "").encode())
-        if stamp is None:
-            return
-        theirs = int(stamp[1]) * MICRO + int(stamp[2])
-        wrong = abs(self._skew) > SKEW
-        self._skew = theirs - (sent + now) // 2
-        self._seen = max(self._seen, theirs)
-        metrics.CLOCK_SKEW.labels(self._reading.pbx).set(self._skew / MICRO)
-        if abs(self._skew) > SKEW and not wrong:
-            log.warning("the PBX's clock is off; mend its NTP", pbx=self._reading.pbx, seconds=self._skew / MICRO)
+        def answered(answer: Answer) -> None:
+            self._pulse.pong(answer, sent)
+            self._answered = True
 
-    def _pbx_now(self) -> int:
-        return self._clock.now() + self._skew
+        self._client.ask("Ping", {}, answered)
 
     # Resync
 
     def _resync(self) -> None:
-        before = self._seen
+        before = self._pulse.seen
         sent = self._clock.now()
         self._syncing = True
+        self._audited_at = None
         self._pinged_at = self._clock.monotonic()
-        self._lists = {}
+        self._inventory.begin()
 
         def begun(answer: Answer) -> None:
-            self._pong(answer, sent)
-            self._snapshot_at = self._pbx_now()
+            self._snapshot_at = self._pulse.pong(answer, sent)
             self._announce(before)
 
         self._client.ask("Ping", {}, begun)
         self._client.ask("CoreStatus", {}, self._started)
-        for action in _LISTS:
-            self._client.ask(action, {}, partial(self._listed, action), listed=True)
+        ask(self._client, self._synced)
 
     def _announce(self, before: int) -> None:
         if not self.up:
             self.up = True
-            data = {"skew_us": str(self._skew), "version": self._client.greeting}
-            if abs(self._skew) > SKEW:
+            self._pulse.since = self._snapshot_at
+            data = {"skew_us": str(self._pulse.skew), "version": self._client.greeting, **self._pulse.coverage()}
+            if self._pulse.wrong:
                 data["clock"] = "wrong"
             self._out.append(self._notice("source.up", self._snapshot_at, data))
         if before:
@@ -211,48 +210,67 @@ class Session:
         self._restarted = young or (bool(self._startup) and bool(startup) and startup != self._startup)
         self._startup = startup or self._startup
 
-    def _listed(self, action: str, answer: Answer) -> None:
-        self._lists[action] = answer
-        if len(self._lists) == len(_LISTS):
-            self._synced()
-
-    def _synced(self) -> None:
+    def _synced(self, lists: Lists) -> None:
         held, self._held = self._held or [], None
         self._syncing = False
         now = self._clock.now()
-        if self._lists["CoreShowChannels"].ok:
-            self._out += self._snapshot({m[1] for raw in held if (m := _HANGUP.match(raw))}, now)
+        if lists.channels.ok:
+            self._audited_at = self._clock.monotonic()
+            self._tell_strangers(lists, self._snapshot_at, now)
+            data = {"from_us": str(self._gap_from), "to_us": str(self._snapshot_at), "live": told(lists.live)}
+            if self._restarted:
+                data["restarted"] = "1"
+            self._out.append(self._notice("gap.resolved", self._snapshot_at, data))
         else:
-            reason = self._lists["CoreShowChannels"].message
+            reason = lists.channels.message
             log.error(
                 "no snapshot: calls that ended unseen stay open", pbx=self._reading.pbx, reason=reason, fix=RIGHTS
             )
         self._out += [self._frame(raw, now) for raw in held]
 
-    def _snapshot(self, ended: set[bytes], now: int) -> list[Frame | Notice]:
-        """A leg whose Hangup came while the snapshot ran is not told as live: it would be revived."""
-        rows: list[Frame | Notice] = []
-        facts = {"at": f"{self._snapshot_at // MICRO}.{self._snapshot_at % MICRO:06d}", "session": self._token}
-        bridges = _bridges(self._lists["BridgeList"])
-        live: list[str] = []
-        for raw in self._lists["CoreShowChannels"].items + self._lists["QueueStatus"].items:
-            leg = _UNIQUEID.search(raw)
-            if leg is None or not raw.startswith((b"Event: CoreShowChannel\r", b"Event: QueueEntry\r")):
-                continue
-            if raw.startswith(b"Event: CoreShowChannel"):
-                live.append(leg[1].decode("utf-8", "replace"))
-            if leg[1] not in ended:
-                rows.append(self._frame(raw, now, facts | bridges.get(parse(raw).get("bridgeid", ""), {})))
-        data = {"from_us": str(self._gap_from), "to_us": str(self._snapshot_at), "live": " ".join(live)}
-        if self._restarted:
-            data["restarted"] = "1"
-        return [*rows, self._notice("gap.resolved", self._snapshot_at, data)]
+    def _tell_strangers(self, lists: Lists, at: int, now: int) -> None:
+        """A row for each channel whose beginning no event told.
+
+        A leg whose Hangup came while the list was made is not told as live: it would be revived.
+        """
+        facts = {"at": f"{at // MICRO}.{at % MICRO:06d}", "session": self._token}
+        for raw, bridge in lists.rows(self._inventory.strangers(lists.live)):
+            self._out.append(self._frame(raw, now, facts | bridge))
+
+    def _audit(self) -> None:
+        """Have the lists made again, between two pings.
+
+        What is not in them and older than the first answer is gone; behind the second no event from before is on its way.
+        """
+        self._audited_at = None
+        sent = self._clock.now()
+        self._pinged_at = self._clock.monotonic()
+        at = 0
+        found: list[Lists] = []
+
+        def opened(answer: Answer) -> None:
+            nonlocal at
+            at = self._pulse.pong(answer, sent)
+            self._inventory.begin()
+
+        def closed(_: Answer) -> None:
+            if self._syncing or self._audited_at is not None:
+                return
+            self._audited_at = self._clock.monotonic()
+            for lists in (each for each in found if each.channels.ok):
+                self._tell_strangers(lists, at, self._clock.now())
+                data = {"heartbeat": "1", "audit_us": str(at), "live": told(lists.live), **self._pulse.coverage()}
+                self._out.append(self._notice("source.up", at, data))
+
+        self._client.ask("Ping", {}, opened)
+        ask(self._client, found.append)
+        self._client.ask("Ping", {}, closed)
 
     # What is given
 
     def _frame(self, raw: bytes, now: int, facts: dict[str, str] | None = None) -> Frame:
         if self._stamped is None and facts is None and not raw.startswith(b"Event: FullyBooted"):
-            self._stamped = _STAMP.search(raw) is not None
+            self._stamped = STAMP.search(raw) is not None
             if not self._stamped:
                 log.warning("events carry no time", pbx=self._reading.pbx, fix=STAMPS)
                 self._out.append(self._notice("source.up", now, {"timestamps": "0", "fix": STAMPS}))
@@ -263,17 +281,5 @@ class Session:
 
     def _notice(self, kind: str, ts: int, data: dict[str, str]) -> Notice:
         self._seq += 1
-        told = {"session": self._token, **data}
-        return Notice(type=kind, ts=ts, received_at=self._clock.now(), seq=self._seq, data=told)
-
-
-def _bridges(answer: Answer) -> dict[str, dict[str, str]]:
-    rows = [parse(raw) for raw in answer.items]
-    return {
-        row["bridgeuniqueid"]: {
-            "bridge_type": row.get("bridgetype", ""),
-            "technology": row.get("bridgetechnology", ""),
-        }
-        for row in rows
-        if "bridgeuniqueid" in row
-    }
+        data = {"session": self._token, "reader": self._reader, **data}
+        return Notice(type=kind, ts=ts, received_at=self._clock.now(), seq=self._seq, data=data)

@@ -184,7 +184,8 @@ def test_the_position_does_not_run_ahead_of_what_was_given() -> None:
     line.resync()
     at = line.clock.now() + 1_500_000
     line.say(event("Hangup", at, channel("1.6")))
-    assert line.session.position == {"seen_us": at, "startup": "2026-11-24 10:00:00"}
+    assert line.session.position["seen_us"] == at
+    assert line.session.position["startup"] == "2026-11-24 10:00:00"
 
 
 def test_a_connection_that_dies_gives_what_it_held() -> None:

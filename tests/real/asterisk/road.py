@@ -124,7 +124,7 @@ class Road:
 
     def resyncs(self) -> int:
         """How often the adapter has begun to read the PBX and taken stock."""
-        return len(self.rows("SELECT 1 FROM call_events WHERE type = 'source.up'"))
+        return len(self.rows("SELECT 1 FROM call_events WHERE type = 'gap.resolved'"))
 
     def await_arrival(self, truths: Collection[Truth]) -> None:
         """Return when these calls are final and the CRM's sink is done with them; raises TimeoutError."""
