@@ -1,4 +1,4 @@
-"""Transports that adapters borrow: a TCP session that reconnects, and a file that is followed over rotation."""
+"""Transports that adapters borrow: a TCP session that reconnects, a file and a table that are followed as they grow."""
 
 import socket
 import ssl
@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from producers.adapter import Batch, Feed, Frame, Notice, Position, Reading
+from producers.table import Follow, Rows
 from producers.tail import Tail
 from streams.runtime.errors import Fatal, Retry
 
@@ -162,3 +163,35 @@ def _poll(tail: Tail, reading: Reading, seconds: float) -> Iterator[Batch]:
         if not batch.items:
             reading.clock.sleep(TURN, reading.stop)
     tail.close()
+
+
+def table(
+    connect: Callable[[], Rows], *, key: str, overlap: float, from_start: bool = False, poll: float = 1.0
+) -> Feed:
+    """The rows of a table that grows, in the order of their key, each once also when it came late.
+
+    `key`: a column that rises: a number, or a time. `overlap`: how far below the highest row late ones are looked for,
+    in numbers or seconds. `from_start`: as with `follow`. While the database is away it is asked again after 1 s,
+    doubling to 60 s: nothing is lost, the rows stay where they are.
+    """
+
+    def read(reading: Reading) -> Iterator[Batch]:
+        following = Follow(reading, key=key, overlap=overlap, from_start=from_start)
+        delay = FIRST_DELAY
+        rows: Rows | None = None
+        try:
+            while not reading.stop.is_set():
+                try:
+                    rows = rows or connect()
+                    yield from following.turn(rows)
+                    wait, delay = poll, FIRST_DELAY
+                except Retry as e:
+                    log.warning("the table cannot be read for now", pbx=reading.pbx, reason=str(e))
+                    rows, wait = None, delay
+                    delay = min(LONGEST_DELAY, delay * 2)
+                yield from _wait(reading, wait)
+        finally:
+            if rows is not None:
+                rows.close()
+
+    return read

@@ -21,8 +21,9 @@ from pydantic import SecretStr
 
 from producers import feeds
 from producers.adapter import Adapter, Context, Feed, Frame, event_id
-from producers.pbx._asterisk import cdr, special, taxonomy
+from producers.pbx._asterisk import special, taxonomy
 from producers.pbx._asterisk.session import Session
+from producers.pbx._asterisk.zone import Zone
 from schemas.events import CallEvent
 from streams.clients import ami
 from streams.runtime.errors import Reject
@@ -64,7 +65,7 @@ class Config:
     """Names of UserEvents that are a note on the call."""
     dtmf_digits: bool = False
     """Publish the digits that callers type. They may be card numbers and PINs."""
-    zone: cdr.Zone = ""
+    zone: Zone = ""
     """IANA zone of the PBX's clock, for the local times in Cdr events; empty: measured from each record."""
 
 

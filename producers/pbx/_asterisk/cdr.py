@@ -1,34 +1,29 @@
-"""A call detail record of Asterisk, from cdr_manager's event or from a line of Master.csv: one shape, `cdr.final`.
+"""A call detail record of Asterisk: cdr_manager's event, a line of Master.csv, or a table's row. One shape, `cdr.final`.
 
-Times are the PBX's local time, whole seconds (cdr/cdr_csv.c, cdr/cdr_manager.c). Without a configured zone it is
-measured: the uniqueid begins with the UTC second in which the channel was created, and `start` is that moment or
-later. Rounded to a quarter of an hour this is the zone, unless the record's part of the call began minutes after its
-channel: set `zone` where that matters.
+Times are the PBX's local time, whole seconds (cdr/cdr_csv.c, cdr/cdr_manager.c, cdr/cdr_adaptive_odbc.c). Without a
+configured zone it is measured from the record's own uniqueid (`zone`), unless its part of the call began a quarter of
+an hour after its channel: set `zone` where that matters.
 """
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
-from typing import Annotated
-from zoneinfo import ZoneInfo
+from datetime import tzinfo
 
-from pydantic import AfterValidator
-
-from producers.pbx._asterisk.channels import Facts, Site, extension, known, scoped
+from producers.pbx._asterisk import zone
+from producers.pbx._asterisk.channels import Facts, Site, extension, known, number, scoped
 
 COLUMNS = (
     *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
     *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags"),
 )
-TAILS = {
-    16: (),
-    17: ("uniqueid",),
-    18: ("uniqueid", "userfield"),
-    19: ("peeraccount", "linkedid", "sequence"),
-    20: ("uniqueid", "peeraccount", "linkedid", "sequence"),
-    21: ("uniqueid", "userfield", "peeraccount", "linkedid", "sequence"),
-}
+LAYOUTS = (
+    COLUMNS,
+    (*COLUMNS, "uniqueid"),
+    (*COLUMNS, "uniqueid", "userfield"),
+    (*COLUMNS, "peeraccount", "linkedid", "sequence"),
+    (*COLUMNS, "uniqueid", "peeraccount", "linkedid", "sequence"),
+    (*COLUMNS, "uniqueid", "userfield", "peeraccount", "linkedid", "sequence"),
+)
 """How many columns a line has tells which options of cdr.conf are on: loguniqueid, loguserfield, newcdrcolumns."""
 _EVENT = {
     "accountcode": "accountcode",
@@ -50,10 +45,11 @@ _EVENT = {
     "uniqueid": "uniqueid",
     "userfield": "userfield",
 }
-_EPOCH = re.compile(r"(?:.*-)?([0-9]{9,10})\.[0-9]+")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
-_QUARTER = 900
 _NAME = re.compile(r'^"(.*)" <.*>$')
+_TABLE = {"calldate": "start"}
+"""Names that tables give to columns."""
+_DISPOSITIONS = {"0": "NO ANSWER", "1": "NO ANSWER", "2": "FAILED", "4": "BUSY", "8": "ANSWERED", "16": "CONGESTION"}
+"""As a table with a column of numbers has them (include/asterisk/cdr.h)."""
 
 
 def from_event(fields: Mapping[str, str]) -> dict[str, str]:
@@ -62,17 +58,22 @@ def from_event(fields: Mapping[str, str]) -> dict[str, str]:
     return {_EVENT.get(key, key): fields[key] for key in sorted(own)}
 
 
+def from_row(row: Mapping[str, str]) -> dict[str, str]:
+    """The record in a table's row, whose columns have the names of Master.csv, some of them missing."""
+    record = {_TABLE.get(name, name): value for name, value in row.items() if name != "id"}
+    if "disposition" in record:
+        record["disposition"] = _DISPOSITIONS.get(record["disposition"], record["disposition"])
+    return record
+
+
 def facts(site: Site, record: Mapping[str, str]) -> Facts:
     """cdr.final. Its linkedid, where the source has it, is the call's id; the uniqueid is the leg's."""
     numbers = site.numbers
     source, destination = known(record.get("src", "")), known(record.get("dst", ""))
     name = _NAME.match(record.get("clid", ""))
     data = {key: value for key, value in record.items() if value}
-    zone = offset(record, site.config.zone)
-    for key in ("start", "answer", "end"):
-        at = micros(record.get(key, ""), zone)
-        if at is not None:
-            data[f"{key}_us"] = str(at)
+    data |= {f"{key}_us": str(at) for key, at in times(record, site.config.zone).items()}
+    data["source"] = "cdr"
     channel = record.get("channel", "")
     outside = numbers.dialled(destination)
     inside = extension(site, channel) or numbers.is_extension(source)
@@ -91,48 +92,19 @@ def facts(site: Site, record: Mapping[str, str]) -> Facts:
     }
 
 
-def offset(record: Mapping[str, str], zone: str) -> tzinfo:
-    """The zone of a record's times: as configured, or measured from its uniqueid, or UTC when it has none."""
-    if zone:
-        return _zone(zone)
-    created = _EPOCH.fullmatch(record.get("linkedid") or record.get("uniqueid", ""))
-    start = _parsed(record.get("start", ""))
-    if created is None or start is None:
-        return UTC
-    ahead = start.replace(tzinfo=UTC).timestamp() - int(created[1])
-    whole = round(ahead / _QUARTER) * _QUARTER
-    return timezone(timedelta(seconds=whole)) if abs(whole) <= 14 * 3600 else UTC
+def times(record: Mapping[str, str], configured: str) -> dict[str, int]:
+    """`start`, `answer` and `end` in µs UTC, as far as the record has them.
 
-
-def micros(text: str, zone: tzinfo) -> int | None:
-    """A printed local time as µs UTC, or None when there is none."""
-    local = _parsed(text)
-    return None if local is None else round(local.replace(tzinfo=zone).timestamp()) * 1_000_000
-
-
-def _parsed(text: str) -> datetime | None:
-    if not _TIME.fullmatch(text):
-        return None
-    try:
-        parsed = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone is worked out by the caller
-    except ValueError:
-        return None
-    return parsed if 1990 <= parsed.year <= 2200 else None  # noqa: PLR2004 - no telephone call
-
-
-def _known_zone(zone: str) -> str:
-    if zone:
-        try:
-            _zone(zone)
-        except (KeyError, OSError, ValueError) as e:
-            raise ValueError("there is no IANA zone of that name") from e
-    return zone
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-"""The name of an IANA zone, or empty: checked when the configuration is read."""
+    A table without `end` (as FreePBX makes it) has the whole seconds after `start`: duration and billsec.
+    """
+    uniqueids = (record.get("uniqueid", ""), record.get("linkedid", ""))
+    local: tzinfo = zone.of(configured, "", record.get("start", ""), uniqueids)
+    made = zone.created(*uniqueids)
+    read = {key: zone.moment(record.get(key, ""), local, made) for key in ("start", "answer", "end")}
+    found = {key: at[0] for key, at in read.items() if at}
+    if "start" in found and "end" not in record and (lasted := number(record.get("duration", ""))) is not None:
+        found["end"] = found["start"] + lasted * 1_000_000
+        talked = number(record.get("billsec", ""))
+        if "answer" not in record and talked and record.get("disposition") == "ANSWERED":
+            found["answer"] = found["end"] - talked * 1_000_000
+    return found

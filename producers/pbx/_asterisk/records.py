@@ -1,0 +1,59 @@
+"""What the adapters of Asterisk's records have in common: a file that grows, or a table that grows."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
+
+from producers import database, feeds
+from producers.adapter import Feed
+from producers.pbx._asterisk.zone import Zone
+from streams.runtime.errors import Fatal
+
+
+def _name(text: str) -> str:
+    if not database.is_name(text):
+        raise ValueError("a name has letters, digits and _ only; a table may have its schema before a dot")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""Of a table or a column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Keys of every adapter of records."""
+
+    of: str = ""
+    """Name of the [pbx] section whose calls these are, so that records and events meet; empty: this section itself."""
+    zone: Zone = ""
+    """IANA zone of printed times; empty: measured from the uniqueids, which begin with a UTC second."""
+    backfill: bool = False
+    """At the very first start, read what the source already holds."""
+    database: str = ""
+    """Read a table instead of the file: sqlite:////var/lib/asterisk/master.db, postgresql://user@host:5432/name or
+    mysql://user@host:3306/name. The user needs SELECT on the table and nothing else."""
+    password: SecretStr | None = None
+    """The database user's password; from the environment or password_file."""
+    database_tls: bool = False
+    """Speak TLS with the database."""
+    database_ca: str = ""
+    """File with the CA certificates to trust there; empty: the system's."""
+    overlap: float = 300.0
+    """How far below the highest row late ones are looked for: in seconds when the key is a time, else in numbers."""
+
+
+def feed(config: Source, path: Path, table: str, key: str) -> Feed:
+    """The file, or the table where a database is configured. Raises Fatal on a URL that cannot be used."""
+    if not config.database:
+        return feeds.follow(path, from_start=config.backfill)
+    tls = feeds.tls(config.database_ca) if config.database_tls else None
+    password = config.password.get_secret_value() if config.password else ""
+    target = database.target(config.database, password, tls)
+    if config.overlap <= 0:
+        raise Fatal("overlap: more than 0, or a row that comes late is never read")
+    connect = partial(database.Table, target, table=table, key=key)
+    return feeds.table(connect, key=key, overlap=config.overlap, from_start=config.backfill)
