@@ -84,6 +84,8 @@ class Context(Generic[C]):
     pbx: str
     numbers: NumberPlan
     config: C
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Interface, device or queue member's name to the agent's id, where that is not the extension."""
 
     @property
     def merge_key(self) -> str:

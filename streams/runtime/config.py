@@ -93,9 +93,19 @@ class Fold(_Section):
     """A leg without any event for so long is closed, flagged as estimated."""
 
 
+class Agents(_Section):
+    workers: int = Field(default=1, ge=0)
+    """Processes that `up` starts; 0: no agents' states."""
+    wrapup_seconds: float = Field(default=0.0, ge=0)
+    """Wrap-up after a call of a queue, where neither the next key nor the PBX tells one."""
+    queue_wrapup_seconds: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Wrap-up by queue, as its wrapuptime in queues.conf: Asterisk tells only what a member has of its own."""
+
+
 class Streams(_Section):
     enrich: Enrich = Enrich()
     fold: Fold = Fold()
+    agents: Agents = Agents()
 
 
 class Logs(_Section):
@@ -140,6 +150,8 @@ class Pbx(BaseModel):
     adapter: str
     """Name of the adapter: asterisk_ami or asterisk_cdr."""
     numbers: Numbers = Numbers()
+    agents: dict[str, str] = {}
+    """Agents by interface ("PJSIP/1001"), device ("1001") or queue member's name; who is not named is his extension."""
 
 
 class Crm(BaseModel):

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
@@ -30,6 +30,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "clickhouse": config.ClickHouse,
     "streams.enrich": config.Enrich,
     "streams.fold": config.Fold,
+    "streams.agents": config.Agents,
     "logs": config.Logs,
     "metrics": config.Metrics,
 }
@@ -70,6 +71,7 @@ def _sections() -> Iterator[str]:
         yield f'{"adapter" if section == "pbx" else "connector"} = "{name}"'
         yield from _keys(own)
         if section == "pbx":
+            yield from _keys(config.Pbx, "agents")
             yield from _section(f"pbx.{name}.numbers", config.Numbers)
 
 
@@ -79,11 +81,11 @@ def _section(name: str, kind: type) -> Iterator[str]:
     yield from _keys(kind)
 
 
-def _keys(kind: type) -> Iterator[str]:
+def _keys(kind: type, *only: str) -> Iterator[str]:
     explained, hints = docs(kind), get_type_hints(kind)
     for key, default in _defaults(kind):
         hint = hints[key]
-        if (isinstance(hint, type) and issubclass(hint, BaseModel)) or isinstance(default, dict):
+        if _is_section(hint) or (only and key not in only):
             continue
         yield from textwrap.wrap(explained.get(key, ""), 116, initial_indent="# ", subsequent_indent="# ")
         if hint in (SecretStr, SecretStr | None):
@@ -92,6 +94,12 @@ def _keys(kind: type) -> Iterator[str]:
             yield f"#{key} ="
         else:
             yield f"{key} = {toml(default)}"
+
+
+def _is_section(hint: Any) -> bool:
+    """Whether the key is a section of its own, or sections by name."""
+    inner = get_args(hint)[-1] if get_origin(hint) is dict else hint
+    return isinstance(inner, type) and issubclass(inner, BaseModel)
 
 
 def _defaults(kind: type) -> Iterator[tuple[str, Any]]:

@@ -45,15 +45,30 @@ def device(name: str) -> str:
 
 
 def extension(site: Site, channel: str) -> str:
-    """The extension whose telephone this channel is, or ""."""
-    name = device(channel) if len(channel) <= 100 and not channel.startswith("Local/") else ""  # noqa: PLR2004
+    """The agent whose telephone this channel or device is: as configured, else its extension; "" for any other."""
+    if len(channel) > 100 or channel.startswith("Local/"):  # noqa: PLR2004 - no interface is so long
+        return ""
+    name = device(channel)
+    if site.agents and (agent := _configured(site, channel, name)):
+        return agent
     return name if site.numbers.is_extension(name) else ""
 
 
 def agent_of(site: Site, interface: str, member: str) -> str:
-    """The agent behind a queue member: the extension that its interface or its name shows, else the interface's name."""
+    """The agent behind a queue member: as configured, else the extension that its interface or its name shows."""
     names = [device(name) for name in (interface, member) if name and len(name) <= 100]  # noqa: PLR2004 - no interface
+    if site.agents:
+        for name in (interface, member):
+            if agent := _configured(site, name, device(name)):
+                return agent
     return next((name for name in names if site.numbers.is_extension(name)), names[0] if names else "")
+
+
+def _configured(site: Site, name: str, device_name: str) -> str:
+    """By the whole interface (PJSIP/1001), as it stands or without a channel's serial, or by the device alone (1001)."""
+    technology = name.partition("/")[0]
+    keys = (name, f"{technology}/{device_name}", device_name)
+    return next((site.agents[key] for key in keys if key in site.agents), "")
 
 
 def scoped(site: Site, native: str) -> str:

@@ -27,18 +27,24 @@ _MEMBER_STATES = {
 
 
 def member(site: Site, fields: Fields) -> Iterator[Facts]:
-    """Queue membership and availability; `Location` and `Name` are the older words."""
+    """Queue membership and availability; `Location` and `Name` are the older words.
+
+    `state` is what this event alone says of the agent, `phone` what it says of the telephone whatever the pause.
+    """
     interface = fields.get("interface") or fields.get("location", "")
     name = fields.get("membername") or fields.get("name", "")
-    state = _MEMBER_STATES.get(fields.get("status", ""), "unknown")
+    phone = _MEMBER_STATES.get(fields.get("status", ""), "unknown") if fields.get("status") else ""
+    state = phone or "unknown"
     if fields.get("paused") == "1":
         state = "paused"
     if fields["event"].lower() == "queuememberremoved":
         state = "logged_out"
     data = {
-        "source": fields["event"],
+        "event": fields["event"],
         "state": state,
+        "phone": phone,
         "interface": interface,
+        "state_interface": fields.get("stateinterface", "") if fields.get("stateinterface") != interface else "",
         "member": name,
         "status": fields.get("status", ""),
         "paused": fields.get("paused", ""),
@@ -59,16 +65,22 @@ def device_state(site: Site, fields: Fields) -> Iterator[Facts]:
     name = fields.get("device", "")
     if agent := extension(site, name):
         native = fields.get("state", "")
-        data = {"source": "DeviceStateChange", "interface": name, "status": native}
-        data["state"] = _DEVICE_STATES.get(native, "unknown")
+        state = _DEVICE_STATES.get(native, "unknown")
+        data = {"event": "DeviceStateChange", "interface": name, "status": native, "state": state, "phone": state}
         yield {"type": "agent.state", "agent": agent, "data": data}
 
 
 def agent_session(site: Site, fields: Fields) -> Iterator[Facts]:
     """Agentlogin and Agentlogoff of app_agent_pool."""
     on = fields["event"].lower() == "agentlogin"
-    data = {"source": fields["event"], "state": "available" if on else "logged_out"}
-    yield {**leg_of(site, fields), "type": "agent.state", "agent": fields.get("agent", ""), "data": data}
+    agent = agent_of(site, f"Agent/{fields.get('agent', '')}", "")
+    data = {"event": fields["event"], "state": "available" if on else "logged_out"}
+    yield {**leg_of(site, fields), "type": "agent.state", "agent": agent, "data": data}
+
+
+def listed(site: Site, fields: Fields) -> Iterator[Facts]:
+    """A row of a snapshot about an agent: QueueMember of QueueStatus, DeviceStateChange of DeviceStateList."""
+    yield from member(site, fields) if fields["event"].lower() == "queuemember" else device_state(site, fields)
 
 
 HANDLERS: dict[str, Callable[[Site, Fields], Iterator[Facts]]] = {
