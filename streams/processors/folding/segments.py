@@ -97,6 +97,8 @@ def _offered(call: OpenCall, offer: Offer, leg: Leg | None, parties: Parties, ta
     rang = leg.ringing_at if leg is not None else None
     answered = leg.answered_at if leg is not None else None
     over = leg.ended_at if leg is not None and leg.ended_at is not None else offer.status_at
+    if leg is not None and leg.ended_at is None and offer.status == "ANSWER":
+        over = None  # the Dial is over with the answer, the party's part is not
     row |= {
         "offered_at": offer.at,
         "ringing_at": rang,
@@ -105,7 +107,7 @@ def _offered(call: OpenCall, offer: Offer, leg: Leg | None, parties: Parties, ta
         "by": offer.by,
     }
     if apart and (not mine or apart[0].start < mine[0].start):
-        yield _timed(row | {"kind": "consult"}, apart, [], over=over)
+        yield _timed(row | {"kind": "consult"}, apart, [], over=mine[0].start if mine else over)
         if mine:
             yield _timed(_row(offer.agent, leg, kind=_kind(leg, parties), queue=offer.queue) | {"result": "answered"},
                          mine, talk.on_hold, over=over)  # fmt: skip
