@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.runtime import warehouse
+from streams.runtime.cli import explain
 from streams.runtime.cli.common import Config, Json, cell, settings
 from streams.runtime.errors import Reject
 
 app = typer.Typer(help="The calls in the warehouse.", no_args_is_help=True)
+app.command("explain")(explain.command)
 
 Since = Annotated[str, typer.Option(help="Only calls that began at or after this time, ISO 8601; no offset means UTC.")]
 Number = Annotated[str, typer.Option(help="Only calls with this customer number, E.164.")]

@@ -1,0 +1,236 @@
+"""A call as a person would draw it: legs as lanes, once as bars along the time, once beside every event."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from rich.text import Text
+
+from streams.processors.explain import Life, Step
+from streams.processors.explaining.telling import source, telling
+from streams.processors.explaining.words import clock
+from streams.processors.folding.legs import Leg
+from streams.runtime.logs import printable
+
+MICRO = 1_000_000
+TALKS, APART, HELD, UP, RINGS, GONE = "talks", "apart", "held", "up", "rings", "gone"
+_STYLES = {TALKS: "bold green", APART: "magenta", HELD: "yellow", UP: "", RINGS: "cyan", GONE: ""}
+_NARROWEST = 30
+"""Columns that the text beside the lanes needs; when they are not left, the lanes are."""
+_QUIET_US = MICRO
+
+
+class Signs(NamedTuple):
+    """The characters of a drawing."""
+
+    along: dict[str, str]
+    down: dict[str, str]
+    begins: str
+    ends: str
+    both: str
+    """A leg so short that it begins and ends in one place."""
+    leg: str
+    peer: str
+    between: str
+    so: str
+
+
+LINES = Signs(
+    {TALKS: "━", APART: "═", HELD: "┅", UP: "─", RINGS: "┄", GONE: " "},
+    {TALKS: "┃", APART: "║", HELD: "╏", UP: "│", RINGS: "┊", GONE: " "},
+    *("├", "┤", "│", "●", "○", "─", "→"),
+)
+ASCII = Signs(
+    {TALKS: "=", APART: "+", HELD: "~", UP: "-", RINGS: ".", GONE: " "},
+    {TALKS: "#", APART: "$", HELD: "%", UP: "|", RINGS: ":", GONE: " "},
+    *("|", "|", "|", "*", "o", "-", "=>"),
+)
+
+
+def state(life: Life, leg: Leg, at: int) -> str:
+    """What a leg does at a moment, as the finished record knows it."""
+    if at < leg.created_at or at >= _end(life, leg):
+        return GONE
+    span = next((span for span in life.talks if span.start <= at < span.end and leg.id in span.legs), None)
+    customer = next((each["leg_id"] for each in life.record["participants"] if each["role"] == "customer"), "")
+    if span is not None and customer and customer not in span.legs:
+        return APART
+    for hold in life.record["holds"]:
+        inside = hold["started_at"] <= at and (hold["ended_at"] is None or at < hold["ended_at"])
+        if inside and (span is not None or leg.id in (customer, hold["leg_id"])):
+            return HELD
+    if span is not None:
+        return TALKS
+    rings = leg.ringing_at is not None and leg.ringing_at <= at and not (leg.answered_at and leg.answered_at <= at)
+    return RINGS if rings else UP
+
+
+def letters(life: Life) -> dict[str, str]:
+    """A short name for each leg, by its id."""
+    return {leg.id: _letter(n) for n, leg in enumerate(life.legs)}
+
+
+def bars(life: Life, width: int, signs: Signs) -> Iterator[Text]:
+    """The whole call along its time, a line a leg: who talked to whom when."""
+    names = letters(life)
+    labels = {leg.id: printable(f"{names[leg.id]} {_label(life, leg)}")[: width // 3] for leg in life.legs}
+    margin = max(map(len, labels.values()), default=0) + 2
+    room = max(width - margin, 10)
+    start = min((leg.created_at for leg in life.legs), default=0)
+    end = max((_end(life, leg) for leg in life.legs), default=0)
+    cell = max(1, -(-(end - start) // room))
+    yield Text(" " * margin + _scale(start, cell * room, room), style="dim")
+    for leg in life.legs:
+        line = Text(labels[leg.id].ljust(margin))
+        cells = [_mostly(life, leg, start + n * cell, cell) for n in range(room)]
+        lived = [
+            n for n in range(room) if start + n * cell < _end(life, leg) and start + (n + 1) * cell > leg.created_at
+        ]
+        for n, doing in enumerate(cells):
+            sign = signs.along[doing]
+            if lived and n == lived[0]:
+                sign = signs.begins if len(lived) > 1 else signs.both
+            elif lived and n == lived[-1] and leg.ended_at is not None:
+                sign = signs.ends
+            line.append(sign, style=_STYLES[doing])
+        line.rstrip()
+        yield line
+
+
+def legend(signs: Signs) -> Text:
+    line = Text()
+    for doing, name in (
+        (RINGS, "rings"),
+        (UP, "on the line"),
+        (TALKS, "talks"),
+        (APART, "talks without the customer"),
+        (HELD, "on hold"),
+    ):
+        line.append(signs.along[doing] * 3, style=_STYLES[doing]).append(f" {name}   ")
+    line.rstrip()
+    return line
+
+
+def rows(life: Life, width: int, signs: Signs) -> Iterator[Text]:
+    """Every event with what was concluded from it, beside the lanes; and where nothing happened, for how long."""
+    names = letters(life)
+    pitch = max((len(name) for name in names.values()), default=1) + 1
+    lanes = list(life.legs) if width - 13 - pitch * len(names) >= _NARROWEST else []
+    yield Text(" " * 13 + "".join(names[leg.id].ljust(pitch) for leg in lanes), style="bold")
+    before: int | None = None
+    for step in life.steps:
+        if before is not None and step.at - before >= _QUIET_US:
+            pause = f"{(step.at - before) / MICRO:.1f} s".rjust(12)
+            yield _line(pause, _rails(life, lanes, (before + step.at) // 2, pitch, signs), "", "dim")
+        yield from _step(life, step, lanes, (width, pitch), signs)
+        before = step.at
+
+
+def _step(life: Life, step: Step, lanes: Sequence[Leg], sizes: tuple[int, int], signs: Signs) -> Iterator[Text]:
+    width, pitch = sizes
+    room = max(_NARROWEST, width - 13 - pitch * len(lanes))
+    told = [(line, "") for line in _told(life, step, room)]
+    marked = _marked(life, step, lanes, pitch, signs)
+    plain = _rails(life, lanes, step.at, pitch, signs)
+    for sentence in _conclusions(step, life.record["call_id"]):
+        told += [
+            (f"{signs.so if n == 0 else ' ' * len(signs.so)} {line}", "bold")
+            for n, line in enumerate(wrap(printable(sentence), room - len(signs.so) - 1))
+        ]
+    for n, (text, style) in enumerate(told):
+        yield _line(_time(step.at) if n == 0 else "", marked if n == 0 else plain, text, style)
+
+
+def _told(life: Life, step: Step, room: int) -> list[str]:
+    """The event itself: which leg, what, and its fields; more lines when it is long."""
+    if step.event is None:
+        return ["(time passes)"]
+    names = letters(life)
+    event = step.event
+    legs = [names[each] for each in (event.leg_id, event.peer_leg_id) if each in names]
+    text = f"{'-'.join(legs)} {event.type}".lstrip()
+    return wrap(printable(f"{text}  {telling(event)}"), room, subsequent_indent="  ", drop_whitespace=True) or [text]
+
+
+def _conclusions(step: Step, call: str) -> Iterator[str]:
+    if step.again:
+        yield "told again: it is known and changes nothing"
+    if step.late_s >= 1:
+        yield f"arrived late: {step.late_s:.1f} s behind what is younger"
+    yield from step.concluded
+    if step.event is not None and source(step.event) and not step.concluded and not step.again:
+        yield "nothing that was not known"
+    for row in step.revisions:
+        whose = "" if row["call_id"] == call else f" of {row['call_id']}"
+        into = f" into {row['merged_into']}" if row["merged_into"] else ""
+        yield f"revision {row['rev']}{whose} is published: {row['state']}{into}"
+
+
+def _rails(life: Life, lanes: Sequence[Leg], at: int, pitch: int, signs: Signs) -> Text:
+    rails = Text()
+    for leg in lanes:
+        doing = state(life, leg, at)
+        rails.append(signs.down[doing].ljust(pitch), style=_STYLES[doing])
+    return rails
+
+
+def _marked(life: Life, step: Step, lanes: Sequence[Leg], pitch: int, signs: Signs) -> Text:
+    """The lanes with the event's own leg and its peer, joined by a line."""
+    places = {leg.id: n * pitch for n, leg in enumerate(lanes)}
+    rails = _rails(life, lanes, step.at, pitch, signs)
+    event = step.event
+    if event is None or event.leg_id not in places:
+        return rails
+    cells = list(rails.plain)
+    own, peer = places[event.leg_id], places.get(event.peer_leg_id, places[event.leg_id])
+    for n in range(min(own, peer) + 1, max(own, peer)):
+        cells[n] = signs.between
+    cells[peer], cells[own] = signs.peer, signs.leg
+    marked = Text("".join(cells))
+    for span in rails.spans:
+        marked.stylize(span.style, span.start, span.end)
+    return marked
+
+
+def _line(time: str, rails: Text, text: str, style: str = "") -> Text:
+    line = Text.assemble((time.ljust(13), "dim"), rails, (text, style))
+    line.rstrip()
+    return line
+
+
+def _label(life: Life, leg: Leg) -> str:
+    """Who is behind a leg: the agent, else the number; a half of a Local channel by its name."""
+    if leg.local:
+        return leg.channel
+    role = next((each["role"] for each in life.record["participants"] if each["leg_id"] == leg.id), "")
+    name = leg.agent or leg.e164 or leg.number or leg.endpoint or leg.channel
+    return f"{name} {role if role != 'other' else ''}".rstrip()
+
+
+def _end(life: Life, leg: Leg) -> int:
+    return leg.ended_at if leg.ended_at is not None else life.until + 1
+
+
+def _mostly(life: Life, leg: Leg, at: int, cell: int) -> str:
+    """What fills the cell, by its quarters; a leg that is there for a part of it is shown."""
+    doings = [state(life, leg, at + cell * n // 4) for n in range(4)]
+    order = (TALKS, APART, HELD, RINGS, UP)
+    there = [doing for doing in doings if doing != GONE]
+    return max(there, key=lambda doing: (there.count(doing), -order.index(doing))) if there else GONE
+
+
+def _scale(start: int, lasts: int, room: int) -> str:
+    """The times of some places below it."""
+    line = [" "] * (room + 10)
+    step = max(20, room // 4)
+    for place in range(0, room - 9, step):
+        line[place : place + 10] = list(clock(start + lasts * place // room))
+    return "".join(line).rstrip()
+
+
+def _time(at: int) -> str:
+    return f"{clock(at)}{at // 1000 % 100:02d}"
+
+
+def _letter(n: int) -> str:
+    return chr(65 + n % 26) if n < 26 else _letter(n // 26 - 1) + chr(65 + n % 26)  # noqa: PLR2004 - the alphabet
