@@ -37,12 +37,14 @@ class Names:
         if event.type in SOURCE:
             return event.pbx == self.pbx and (self.settled is None or event.ts <= self.settled)
         if event.call_id in self.natives:
-            self.legs.add(event.leg_id)
+            self.legs |= {event.leg_id} - {""}
             return True
-        legs = {event.leg_id, event.peer_leg_id if event.type != "leg.updated" else ""} - {""}
-        if not legs and event.type == "agent.completed":
+        ids = {event.leg_id}
+        if event.type != "leg.updated":  # a supervisor who listens names a leg, and is no part of the call
+            ids |= {event.peer_leg_id, event.peer_call_id}
+        if event.type == "agent.completed" and ids == {""}:
             return event.pbx == self.pbx  # it can come without any id
-        return event.peer_call_id in self.natives or bool(legs & self.legs) or bool(legs & set(self.natives))
+        return bool(ids & self.legs) or bool(ids & set(self.natives))
 
 
 _FIND = """
@@ -65,9 +67,8 @@ FROM
     SELECT * FROM call_events
     WHERE tenant = {tenant:String} AND pbx = {pbx:String}
       AND ts BETWEEN fromUnixTimestamp64Micro({since:Int64}, 'UTC') AND fromUnixTimestamp64Micro({until:Int64}, 'UTC')
-      AND (call_id IN {natives:Array(String)} OR peer_call_id IN {natives:Array(String)}
-           OR leg_id IN {natives:Array(String)} OR leg_id IN legs
-           OR (peer_leg_id IN legs AND type != 'leg.updated')
+      AND (call_id IN {natives:Array(String)} OR leg_id IN {natives:Array(String)} OR leg_id IN legs
+           OR ((peer_leg_id IN legs OR peer_call_id IN {natives:Array(String)}) AND type != 'leg.updated')
            OR (leg_id = '' AND peer_leg_id = '' AND type = 'agent.completed')
            OR type IN ('gap.detected', 'gap.resolved')
            OR (type IN ('source.up', 'source.down') AND ts <= fromUnixTimestamp64Micro({settled:Int64}, 'UTC')))
@@ -114,9 +115,8 @@ def of_file(path: Path) -> Iterator[EnrichedCallEvent]:
                 continue
             try:
                 row = orjson.loads(line)
-                if isinstance(row, dict) and not row.get("event", row):
-                    continue  # a step that no event made, or the record at the end
-                yield event_of(row.get("event", row), line)
+                if row.get("event", row) is not None:  # else a step that no event made, or the record at the end
+                    yield event_of(row.get("event", row), line)
             except (ValueError, TypeError, KeyError, AttributeError) as e:
                 raise Reject(f"{path}:{number}: not an event in JSON ({type(e).__name__}: {e})") from None
 

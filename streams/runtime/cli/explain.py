@@ -81,8 +81,9 @@ def page(life: Life, width: int, signs: timeline.Signs) -> Iterator[Text]:
     if record["quality"]:
         yield Text(f"to know before trusting it: {', '.join(record['quality'])}", style="yellow")
     yield Text()
-    yield from timeline.bars(life, width, signs)
-    yield timeline.legend(signs)
+    bars = list(timeline.bars(life, width, signs))
+    yield from bars
+    yield timeline.legend(bars[1:], signs)
     yield Text()
     yield from timeline.rows(life, width, signs)
 

@@ -1,6 +1,6 @@
 """A call as a person would draw it: legs as lanes, once as bars along the time, once beside every event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -97,18 +97,24 @@ def bars(life: Life, width: int, signs: Signs) -> Iterator[Text]:
         yield line
 
 
-def legend(signs: Signs) -> Text:
+def legend(drawn: Iterable[Text], signs: Signs) -> Text:
+    """What the signs in the bars mean."""
+    there = {sign for line in drawn for sign in line.plain}
     line = Text()
-    for doing, name in (
-        (RINGS, "rings"),
-        (UP, "on the line"),
-        (TALKS, "talks"),
-        (APART, "talks without the customer"),
-        (HELD, "on hold"),
-    ):
-        line.append(signs.along[doing] * 3, style=_STYLES[doing]).append(f" {name}   ")
+    for doing, name in _MEANINGS:
+        if signs.along[doing] in there:
+            line.append(signs.along[doing] * 3, style=_STYLES[doing]).append(f" {name}   ")
     line.rstrip()
     return line
+
+
+_MEANINGS = (
+    (RINGS, "rings"),
+    (UP, "on the line"),
+    (TALKS, "talks"),
+    (APART, "talks without the customer"),
+    (HELD, "on hold"),
+)
 
 
 def rows(life: Life, width: int, signs: Signs) -> Iterator[Text]:
