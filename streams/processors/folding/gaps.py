@@ -1,6 +1,6 @@
 """What was missed while nobody listened: legs that ended in a gap, in a restart of the PBX, or without a word."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.coverage import Snapshot, moment
@@ -9,6 +9,8 @@ from streams.processors.folding.scope import Scope
 from streams.processors.folding.times import MICRO, Interval
 
 KEPT = 60 * MICRO
+APART = 10 * MICRO
+"""Two adapters may take stock at nearly the same moment: that counts once."""
 
 
 def uncovered(scope: Scope, call: OpenCall) -> list[Interval]:
@@ -22,17 +24,19 @@ def uncovered(scope: Scope, call: OpenCall) -> list[Interval]:
 
 def hear(scope: Scope, row: Row, now: int) -> Iterator[OpenCall]:
     """An event about the source itself. Yields the calls that are over because of it."""
+    data, pbx = row["data"], row["pbx"]
     if row["type"] == "gap.resolved":
-        data, pbx = row["data"], row["pbx"]
         since, until = moment(data.get("from_us"), row["ts"]), moment(data.get("to_us"), row["ts"])
         scope.coverage.miss(since, until)
-        live = frozenset(f"{pbx}:{native}" for native in data.get("live", "").split())
+        live = _live(pbx, data)
         restarted = data.get("restarted") == "1"
         scope.snapshots.append(Snapshot(since, until, live, restarted, data.get("reader", "")))
     elif row["type"] in ("source.up", "source.down"):
         scope.coverage.tell(row, now)
-        if row["data"].get("restarted") == "1":
+        if data.get("restarted") == "1":
             yield from _restart(scope, row)
+        if "audit_us" in data:
+            yield from _audit(scope, moment(data["audit_us"], row["ts"]), _live(pbx, data), now)
     else:
         return
     if scope.coverage.gaps:
@@ -57,7 +61,8 @@ def waits(scope: Scope, call: OpenCall, now: int) -> bool:
 def sweep(scope: Scope, now: int, silence: int) -> Iterator[OpenCall]:
     """Close calls of which nothing was heard for `silence` µs, by our clock or by the PBX's own."""
     for call in list(scope.calls.values()):
-        if call.over or (now - call.touched < silence and scope.latest - call.latest_at < silence):
+        shown = max((leg.alive_at for leg in call.legs.values()), default=0)
+        if call.over or (now - call.touched < silence and scope.latest - max(call.latest_at, shown) < silence):
             continue
         if call.told is not None:
             call.told.given_up = True
@@ -80,6 +85,28 @@ def _bury(scope: Scope, snapshot: Snapshot) -> Iterator[OpenCall]:
         gone = [leg for leg in call.legs.values() if _missed(leg, snapshot)]
         if _close(call, gone, max([snapshot.since, *hole])):
             yield call
+
+
+def _audit(scope: Scope, at: int, live: Collection[str], now: int) -> Iterator[OpenCall]:
+    """Who was alive at that moment. A leg that two audits do not know, and no event since the first, is over."""
+    for call in list(scope.calls.values()):
+        gone: list[Leg] = []
+        for leg in call.legs.values():
+            if leg.ended_at is not None or leg.last_at >= at or leg.created_at >= at:
+                continue
+            if leg.id in live:
+                leg.alive_at, call.touched = max(leg.alive_at, at), now
+            elif leg.missed_at <= max(leg.last_at, leg.alive_at):
+                leg.missed_at = at
+            elif at - leg.missed_at >= APART:
+                gone.append(leg)
+        if _close(call, gone, 0):
+            yield call
+
+
+def _live(pbx: str, data: Mapping[str, str]) -> frozenset[str]:
+    """The leg ids of a list; a blank within one is told as %20."""
+    return frozenset(f"{pbx}:{native.replace('%20', ' ')}" for native in data.get("live", "").split())
 
 
 def _restart(scope: Scope, row: Row) -> Iterator[OpenCall]:
@@ -109,7 +136,7 @@ def _close(call: OpenCall, legs: Collection[Leg], alive_at: int) -> bool:
     Tells whether the call is over with them.
     """
     for leg in legs:
-        leg.ended_at, leg.estimated = max(leg.last_at, alive_at) + 1, True
+        leg.ended_at, leg.estimated = max(leg.last_at, leg.alive_at, alive_at) + 1, True
         call.open_legs -= 1
         call.last_at = max(call.last_at, leg.ended_at)
         call.changed = True

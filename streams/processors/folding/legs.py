@@ -64,6 +64,10 @@ class Leg:
     ended_at: int | None = None
     estimated: bool = False
     """`ended_at` was concluded, not told."""
+    alive_at: int = 0
+    """An audit showed it."""
+    missed_at: int = 0
+    """An audit did not show it."""
     cause: int | None = None
     stays: list[Stay] = field(default_factory=list)
     holds: list[tuple[int, bool]] = field(default_factory=list)

@@ -51,7 +51,8 @@ def live(call: OpenCall, leg: Leg | None, row: Row) -> bool:
     describe(leg, row)
     ts, data = row["ts"], row["data"]
     if leg.inferred:
-        leg.inferred, leg.live = False, True
+        if leg.created_at == ts:  # nothing else was heard of it
+            leg.inferred, leg.live = False, True
         leg.direction, leg.did = row["direction"], row["did"]
     if leg.ended_at is not None and leg.ended_at < ts:
         leg.ended_at, leg.estimated = None, False
