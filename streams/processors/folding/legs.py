@@ -61,6 +61,8 @@ class Leg:
     answered_at: int | None = None
     asked_at: int | None = None
     """Its own side asked for the hang-up."""
+    dropped_at: int | None = None
+    """The PBX told it to go."""
     ended_at: int | None = None
     estimated: bool = False
     """`ended_at` was concluded, not told."""

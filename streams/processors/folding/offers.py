@@ -50,7 +50,11 @@ class Story:
 def tell(call: OpenCall) -> Story:
     """The call's facts as offers and visits."""
     story = Story()
+    before = _NOTHING
     for fact in sorted(call.facts, key=itemgetter(0, 1)):
+        if fact.ts == before.ts and fact[2:] == before[2:]:
+            continue  # one frame that came twice
+        before = fact
         subject, _, verb = fact.type.partition(".")
         if subject == "dial":
             _dial(story, fact, started=verb == "started")
@@ -65,6 +69,9 @@ def tell(call: OpenCall) -> Story:
     return story
 
 
+_NOTHING = Fact(0, 0, "", "", "", "", "", "", {})
+
+
 def _dial(story: Story, fact: Fact, *, started: bool) -> None:
     offer = story.offers.get(fact.peer)
     if offer is None:
@@ -72,7 +79,7 @@ def _dial(story: Story, fact: Fact, *, started: bool) -> None:
     offer.caller = offer.caller or fact.leg
     if started:
         offer.at = min(offer.at, fact.ts)
-    else:
+    elif not offer.status:  # a queue's member who let it ring out is told NOANSWER, and then CANCEL
         offer.status, offer.status_at = fact.data.get("status", ""), fact.ts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from streams.processors.folding import extras, outcome
+from streams.processors.folding import doubts, extras, outcome
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.offers import tell
@@ -53,6 +53,8 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
         row["hangup_by"] = outcome.hung_up(call, story, parties, talk)
         last = parties.customer or parties.first
         row["hangup_cause"] = last.cause if last is not None else None
+        if not row["quality"] and doubts.incomplete(call, story, parties, talk, row["hangup_by"]):
+            row["quality"] = [doubts.FLAG]
     row |= _names(parties, parts)
     row |= _times(call, parties, parts, visits, talk)
     row |= extras.customer(call, parties)

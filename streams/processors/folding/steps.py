@@ -99,6 +99,8 @@ def updated(_call: OpenCall, leg: Leg | None, row: Row) -> bool:
     if "hangup" in data:
         if data["hangup"] == "requested" and leg.asked_at is None:
             leg.asked_at = row["ts"]
+        elif data["hangup"] == "soft" and leg.dropped_at is None:
+            leg.dropped_at = row["ts"]
     elif "moh" in data:
         leg.music.append((row["ts"], data["moh"] == "1"))
     elif "new_channel" in data:

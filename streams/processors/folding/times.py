@@ -56,7 +56,7 @@ def stays(leg: Leg, until: int) -> list[Interval]:
     """When the leg was in a talk bridge, alone or not."""
     inside: list[Interval] = []
     since: int | None = None
-    for stay in leg.stays:
+    for stay in sorted(leg.stays):  # as it was, not as it arrived
         if stay.joined and since is None:
             since = stay.ts
         elif not stay.joined and since is not None:
@@ -85,7 +85,7 @@ def paired(switches: Iterable[tuple[int, bool]]) -> list[tuple[int, int | None]]
     """On and off as intervals; an off that no on preceded means nothing, an on without its off goes on."""
     intervals: list[tuple[int, int | None]] = []
     since: int | None = None
-    for at, on in switches:
+    for at, on in sorted(switches):  # as it was, not as it arrived
         if since is not None:
             intervals.append((since, at))
         since = at if on else None
