@@ -117,9 +117,10 @@ class Fold:
             for call in list(scope.calls.values()):
                 call.touched = now
                 if call.over and call.said is None:
+                    self.ending.pop(call, None)
                     scope.forget(call)  # it was final before the window that was recalled
                 elif call.over:
-                    self.ending[call] = None
+                    self.ending.setdefault(call)
 
     def _take(self, row: Row, tail: bytes, offset: int, now: int) -> None:
         """One event: find its call, join what it joins, let it change the call, say what is due."""
@@ -144,10 +145,9 @@ class Fold:
                 self._merge(scope, gone, now)
             call = scope.find(row) or call
         due = scope.apply(call, row, tail, now)
-        if not self.silent:
-            self._await_end(call)
-            if due or merged:
-                self._revise(call, now)
+        self._await_end(call)
+        if not self.silent and (due or merged):
+            self._revise(call, now)
 
     def _apart(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> bool:
         """Events about the source itself, and those that come from records. Tells whether it was one."""
@@ -176,10 +176,9 @@ class Fold:
             self._merge(scope, gone, now)
         call = scope.find(row) or call
         due = scope.hear_told(call, row, tail, source, now)
-        if not self.silent:
-            self._await_end(call)
-            if due or merged:
-                self._revise(call, now)
+        self._await_end(call)
+        if not self.silent and (due or merged):
+            self._revise(call, now)
 
     def _await_end(self, call: OpenCall) -> None:
         """The grace begins anew with every event of a call that is over."""

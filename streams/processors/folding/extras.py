@@ -48,8 +48,9 @@ def _target(call: OpenCall, fact: Fact, talk: Talk) -> str:
     by = {fact.data.get("by_leg", ""), fact.data.get("second_by_leg", "")}
     asked = [span.legs - by for span in talk.spans if span.legs & by and talk.customer not in span.legs - by]
     names = {fact.data.get("target_leg", ""), *(asked[-1] if asked else ())}
-    found = [call.legs[name] for name in sorted(names) if name in call.legs and not call.legs[name].local]
-    return found[0].agent or found[0].number if found else ""
+    found = [call.legs[name] for name in sorted(names) if name in call.legs]
+    people = [leg for leg in found if not leg.local]  # a mailbox has none: then the Local channel's number is its own
+    return people[0].agent or people[0].number if people else found[0].number if found else ""
 
 
 def holds(call: OpenCall, talk: Talk, until: int) -> list[Row]:
@@ -135,6 +136,7 @@ def participants(parties: Parties, parts: Sequence[Row]) -> list[Row]:
     first = parties.first
     if first is not None:
         role = {"inbound": "customer", "outbound": "agent"}.get(parties.direction, "caller")
+        role = "customer" if first is parties.customer else role
         number = parties.number if role == "customer" else first.e164
         rows[first.agent or first.id] = _participant(role, first.number, number, first.name, first.id)
     for part in parts:

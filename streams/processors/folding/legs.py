@@ -71,6 +71,12 @@ class Leg:
     missed_at: int = 0
     """An audit did not show it."""
     cause: int | None = None
+    code: str = ""
+    """The protocol's own cause (SIP: 486)."""
+    closed: bool = False
+    """It came to where callers are told that nobody is there at this hour."""
+    queue: str = ""
+    """The queue that the dialplan was about to put it into."""
     stays: list[Stay] = field(default_factory=list)
     holds: list[tuple[int, bool]] = field(default_factory=list)
     """Its own telephone said hold, or took it back."""

@@ -20,9 +20,11 @@ class Offer:
     """DialStatus of its end."""
     status_at: int | None = None
     told: str = ""
-    """no_answer or declined, when the queue said so."""
+    """no_answer or declined, when the queue said so; cancelled, when somebody picked the call up."""
     taken: bool = False
     by: str = ""
+    outside: str = ""
+    """E.164 of who is dialled, where the PBX itself was told to make the leg: it has no caller."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,14 +60,16 @@ def tell(call: OpenCall) -> Story:
         subject, _, verb = fact.type.partition(".")
         if subject == "dial":
             _dial(story, fact, started=verb == "started")
+            if fact.data.get("forward"):
+                story.rest.append(fact._replace(type="forward"))
         elif subject == "agent":
             _agent(story, fact, verb)
         elif subject == "queue":
-            _queue(story, fact, verb)
+            _queue(call, story, fact, verb)
         else:
             story.rest.append(fact)
-    if any(offer.leg in call.legs and call.legs[offer.leg].local for offer in story.offers.values()):
-        _fold_local(call, story)
+    _pick_up(call, story)
+    _fold_local(call, story)
     return story
 
 
@@ -77,6 +81,7 @@ def _dial(story: Story, fact: Fact, *, started: bool) -> None:
     if offer is None:
         offer = story.offers[fact.peer] = Offer(fact.peer, fact.leg, fact.ts)
     offer.caller = offer.caller or fact.leg
+    offer.outside = offer.outside or fact.data.get("outside", "")
     if started:
         offer.at = min(offer.at, fact.ts)
     elif not offer.status:  # a queue's member who let it ring out is told NOANSWER, and then CANCEL
@@ -113,13 +118,18 @@ def _offer_of(story: Story, fact: Fact) -> Offer | None:
     return found
 
 
-def _queue(story: Story, fact: Fact, verb: str) -> None:
+def _queue(call: OpenCall, story: Story, fact: Fact, verb: str) -> None:
     if verb == "entered":
         position = fact.data.get("position", "")
         story.visits.append(Visit(fact.leg, fact.queue, fact.ts, int(position) if position.isdecimal() else None))
         return
+    if verb == "left" and fact.data.get("joined") == "0":
+        leg = call.legs.get(fact.leg)
+        queue = fact.queue or (leg.queue if leg is not None else "")
+        story.visits.append(Visit(fact.leg, queue, fact.ts, left_at=fact.ts, hint=fact.data["reason"]))
+        return
     for visit in reversed(story.visits):
-        if visit.queue == fact.queue and fact.leg in ("", visit.leg):
+        if fact.queue in ("", visit.queue) and fact.leg in ("", visit.leg):
             if verb == "left":
                 visit.hint = fact.data.get("reason", "") or visit.hint
                 visit.left_at = fact.ts if visit.left_at is None else visit.left_at
@@ -130,12 +140,30 @@ def _queue(story: Story, fact: Fact, verb: str) -> None:
         story.visits.append(Visit(fact.leg, fact.queue, since))
 
 
+def _pick_up(call: OpenCall, story: Story) -> None:
+    """Who rang did not answer, and who took the call from him is himself, also where the queue takes him for its member."""
+    for fact in story.rest:
+        if fact.type != "pickup":
+            continue
+        rang, took, picker = story.offers.get(fact.peer), story.offers.get(fact.leg), call.legs.get(fact.leg)
+        if rang is not None:
+            rang.told = "cancelled"
+        if took is None or picker is None or not took.taken:
+            continue
+        for visit in story.visits:
+            if (visit.queue, visit.agent) == (took.queue, took.agent):
+                visit.agent = picker.agent or picker.endpoint
+        took.agent = picker.agent or picker.endpoint
+
+
 def _fold_local(call: OpenCall, story: Story) -> None:
     """A member behind a Local channel is one offer: the queue rings the ;1 half, the ;2 half dials the telephone."""
     halves: dict[str, list[Leg]] = {}
     for leg in call.legs.values():
         if leg.local:
             halves.setdefault(leg.local, []).append(leg)
+    if not halves:
+        return
     for key, offer in list(story.offers.items()):
         outer = call.legs.get(offer.leg)
         if outer is None or not outer.local:

@@ -6,8 +6,8 @@ from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.offers import Story, Visit
 from streams.processors.folding.parties import Parties
-from streams.processors.folding.segments import Talk
-from streams.processors.folding.times import lasted
+from streams.processors.folding.segments import Talk, result_of
+from streams.processors.folding.times import MICRO, lasted
 
 _TOGETHER = 200_000
 """µs within which the events of one hang-up arrive."""
@@ -42,15 +42,18 @@ def queue_visits(call: OpenCall, story: Story, talk: Talk) -> list[Row]:
                 "left_at": left,
                 "position": visit.position,
                 "wait_s": lasted(visit.entered_at, left),
-                "reason": "" if left is None else _reason(visit, leg, left, story),
+                "reason": "" if left is None else _reason(visit, leg, left, story, talk),
                 "agent": visit.agent,
             }
         )
     return rows
 
 
-def _reason(visit: Visit, leg: Leg | None, left: int, story: Story) -> str:
-    """Asterisk says *abandon* of a queue time-out too: only a caller who asked for the hang-up has abandoned."""
+def _reason(visit: Visit, leg: Leg | None, left: int, story: Story, talk: Talk) -> str:
+    """Asterisk says *abandon* of a queue time-out too: only a caller who asked for the hang-up has abandoned.
+
+    Who leaves without that word, and goes on without an agent, has pressed the key that leads out.
+    """
     if visit.agent:
         return "connected"
     asked = leg.asked_at if leg is not None else None
@@ -60,7 +63,15 @@ def _reason(visit: Visit, leg: Leg | None, left: int, story: Story) -> str:
         return "unknown"
     if visit.hint == "abandoned":
         return "timeout"
-    return visit.hint or ("unknown" if any(fact.type.startswith("transfer.") for fact in story.rest) else "withdrawn")
+    return visit.hint or _unsaid(leg, left, story, talk)
+
+
+def _unsaid(leg: Leg | None, left: int, story: Story, talk: Talk) -> str:
+    if any(fact.type == "transfer.completed" and abs(fact.ts - left) < MICRO for fact in story.rest):
+        return "transferred"
+    ended = leg is not None and leg.ended_at is not None and leg.ended_at <= left + _TOGETHER
+    met = any(abs(span.start - left) < MICRO for span in talk.with_customer)
+    return "unknown" if ended or met else "key"
 
 
 def outcome(
@@ -75,18 +86,27 @@ def outcome(
     if "abandoned" in reasons:
         waited = sum(visit["wait_s"] or 0.0 for visit in visits)
         return "short_abandon" if waited < short_s else "abandoned"
-    for reason in ("timeout", "empty", "full"):
-        if reason in reasons:
-            return f"queue_{reason}"
-    if not parts:
-        return _unoffered(parties.first)
-    return _of_parts(parts, parties)
+    refused = [reason for reason in reasons if reason in ("timeout", "empty", "full")]
+    if refused:
+        return f"queue_{refused[-1]}"
+    if reasons and reasons[-1] == "key":
+        parts = [part for part in parts if (part["offered_at"] or 0) > visits[-1]["left_at"]]
+    return _of_parts(parts, parties) if parts else _unoffered(story, parties)
 
 
-def _unoffered(first: Leg | None) -> str:
-    """Nobody was ever rung: a menu or an announcement took the call, or nothing did."""
+def _unoffered(story: Story, parties: Parties) -> str:
+    """Nobody was ever rung: a menu or an announcement took the call, or nothing did.
+
+    Or only he for whom the PBX was to dial, and he did not answer.
+    """
+    first = parties.first
     if first is None:
         return "failed"
+    ordered = story.offers.get(first.id)
+    if ordered is not None and first.answered_at is None:
+        return _OF_RESULT[result_of(ordered, first, parties)]
+    if first.closed:
+        return "closed"
     if first.answered_at is not None:
         return "ivr_only"
     return "abandoned_ringing" if first.asked_at is not None else "failed"
@@ -112,6 +132,9 @@ def hung_up(call: OpenCall, story: Story, parties: Parties, talk: Talk) -> str:
     people = [leg for leg in call.legs.values() if not leg.local]
     if talk.with_customer:
         last = talk.with_customer[-1]
+        alone = [leg for leg in (parties.customer, parties.first) if leg is not None and leg.asked_at is not None]
+        if alone and (alone[0].asked_at or 0) > last.end + _TOGETHER:
+            return side(alone[0], parties)  # the talk was over, and he went on: with a mailbox, a survey, in a lot
         asked = [leg for leg in people if leg.id in last.legs and leg.asked_at is not None]
         if asked:
             return side(min(asked, key=lambda leg: leg.asked_at or 0), parties)
@@ -135,5 +158,5 @@ def side(leg: Leg | None, parties: Parties) -> str:
     if parties.direction == "internal":
         return "caller" if leg is parties.first else "callee"
     if leg is parties.customer:
-        return "caller" if leg is parties.first else "callee"
+        return "callee" if parties.direction == "outbound" else "caller"
     return "callee" if leg.external else "agent"

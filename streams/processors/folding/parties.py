@@ -27,6 +27,9 @@ def cast(call: OpenCall, story: Story) -> Parties:
     if not people:
         return Parties(None, None, "", "")
     first = min(people, key=lambda leg: (age(leg.id, leg.created_at), leg.created_at))
+    ordered = story.offers.get(first.id)
+    if ordered is not None and not ordered.caller and (ordered.outside or first.external):
+        return Parties(first, first, "outbound", ordered.outside or first.customer)  # the customer was called first
     direction = first.direction or _direction(call, first, story)
     if direction == "inbound":
         return Parties(first, first, direction, "" if first.hidden else first.customer)

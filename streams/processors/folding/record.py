@@ -6,6 +6,7 @@ from streams.processors.folding import doubts, extras, outcome
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.offers import tell
+from streams.processors.folding.particulars import particulars
 from streams.processors.folding.parties import Parties, cast
 from streams.processors.folding.segments import Talk, segments, talk_of
 from streams.processors.folding.times import Interval, lasted, seconds, talks
@@ -58,7 +59,7 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
     row |= _names(parties, parts)
     row |= _times(call, parties, parts, visits, talk)
     row |= extras.customer(call, parties)
-    return row
+    return row | particulars(call, story, parties)
 
 
 def _state(call: OpenCall, parts: Sequence[Row], visits: Sequence[Row], talk: Talk) -> str:
@@ -76,21 +77,28 @@ def _names(parties: Parties, parts: Sequence[Row]) -> Row:
     first, customer = parties.first or _NOBODY, parties.customer or _NOBODY
     talked = [part for part in parts if part["connected_at"] is not None and part["kind"] != "consult"]
     agents = [part for part in talked if part["kind"] == "agent"]
-    answers = [part for part in talked if part["leg_id"] != first.id]
-    reached = min(answers, key=_connected, default=None)
     outbound = parties.direction == "outbound"
+    back = outbound and parties.customer is parties.first  # a call-back: the customer is called, and then the agent
+    answers = [part for part in talked if part["leg_id"] != first.id or back]
+    reached = min(answers, key=_connected, default=None)
     return {
-        "customer_raw": (first.dialled or customer.number if outbound else customer.number) if parties.number else "",
+        "customer_raw": _raw(first, customer, outbound=outbound, back=back) if parties.number else "",
         "did": first.did,
         "caller_number": first.number,
         "caller_e164": first.e164,
         "caller_name": first.name,
-        "dialled_number": first.dialled or (customer.number if outbound else ""),
-        "dialled_e164": first.dialled_e164 or (customer.e164 if outbound else ""),
+        "dialled_number": parties.number if back else first.dialled or (customer.number if outbound else ""),
+        "dialled_e164": parties.number if back else first.dialled_e164 or (customer.e164 if outbound else ""),
         "reached_number": reached["number"] or reached["agent"] if reached is not None else "",
         "reached_name": reached["name"] if reached is not None else "",
         "agent": max(agents, key=_connected)["agent"] if agents else "",
     }
+
+
+def _raw(first: Leg, customer: Leg, *, outbound: bool, back: bool) -> str:
+    if back:
+        return customer.customer
+    return first.dialled or customer.number if outbound else customer.number
 
 
 _NOBODY = Leg(id="", created_at=0, last_at=0)

@@ -67,8 +67,8 @@ def segments(call: OpenCall, story: Story, parties: Parties, talk: Talk) -> list
     offered = set()
     for offer in sorted(story.offers.values(), key=lambda offer: (offer.at, offer.leg)):
         leg = call.legs.get(offer.leg)
-        if leg is parties.first and leg is not None:
-            continue  # click-to-call dials the agent who asked for it
+        if leg is parties.first and leg is not None and leg is not parties.customer:
+            continue  # click-to-call dials the agent who asked for it; a call-back dials the customer
         offered.add(offer.leg)
         rows += _offered(call, offer, leg, parties, talk)
     for leg in call.legs.values():
@@ -91,7 +91,7 @@ def _offered(call: OpenCall, offer: Offer, leg: Leg | None, parties: Parties, ta
     apart = [span for span in talk.spans if offer.leg in span.legs and span not in mine] if talk.customer else []
     if leg is parties.customer and leg is not None:
         apart = []
-    result = _result(offer, leg, parties)
+    result = result_of(offer, leg, parties)
     closed = leg is None or leg.ended_at is not None or bool(offer.status and offer.status != "ANSWER")
     row = _row(offer.agent, leg, kind=_kind(leg, parties), queue=offer.queue)
     rang = leg.ringing_at if leg is not None else None
@@ -184,7 +184,8 @@ def _consulted(call: OpenCall, offer: Offer, parties: Parties) -> bool:
     return caller is not None and parties.customer not in (None, caller) and caller is not parties.first
 
 
-def _result(offer: Offer, leg: Leg | None, parties: Parties) -> str:
+def result_of(offer: Offer, leg: Leg | None, parties: Parties) -> str:
+    """How an offer came out for the one who was offered the call: a word of `Segment.result`."""
     if offer.taken or (leg is not None and leg.answered_at is not None):
         return "answered"
     cause = _CAUSE.get(leg.cause) if leg is not None and leg.cause is not None else None

@@ -31,6 +31,8 @@ def describe(leg: Leg, row: Row) -> None:
         leg.agent = row["agent"]
     if row["data"].get("hidden") == "1":
         leg.hidden = True
+    if row["data"].get("closed") == "1":
+        leg.closed = True
 
 
 def created(_call: OpenCall, leg: Leg | None, row: Row) -> bool:
@@ -105,6 +107,8 @@ def updated(_call: OpenCall, leg: Leg | None, row: Row) -> bool:
         leg.music.append((row["ts"], data["moh"] == "1"))
     elif "new_channel" in data:
         leg.rename(data["new_channel"])
+    elif data.get("app") == "Queue":
+        leg.queue = data.get("queue", "")
     return False
 
 
@@ -115,6 +119,7 @@ def ended(call: OpenCall, leg: Leg | None, row: Row) -> bool:
     if leg.ended_at is None:
         call.open_legs -= 1
     leg.ended_at, leg.cause, leg.estimated = row["ts"], row["cause"], False
+    leg.code = row["data"].get("tech_cause", "")
     return call.over
 
 
