@@ -37,6 +37,8 @@ class Config:
     """User of manager.conf."""
     secret: SecretStr
     """The user's secret; from the environment or secret_file."""
+    of: str = ""
+    """The [pbx] section of which this is a second adapter, with the same keys: either may fail. Empty: a PBX of its own."""
     port: int = 5038
     """Port of AMI; with TLS usually 5039."""
     tls: bool = False
@@ -130,4 +132,4 @@ def _when(frame: Frame, stamp: str | None) -> tuple[int, str]:
     return int(seconds) * 1_000_000 + int(micros), "us"
 
 
-adapter = Adapter(config=Config, feed=feed, normalise=normalise)
+adapter = Adapter(config=Config, feed=feed, normalise=normalise, of=lambda config: config.of)
