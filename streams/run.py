@@ -4,7 +4,7 @@ import gc
 import threading
 from collections.abc import Callable
 
-from streams.processors import enrich, fold
+from streams.processors import agents, enrich, fold
 from streams.runtime import slots
 from streams.runtime.clock import Clock
 from streams.runtime.config import Settings
@@ -16,7 +16,11 @@ FEW_COLLECTIONS = 100_000
 """Objects between two garbage collections. A batch is tens of thousands of objects that die together, none in a cycle;
 looking for cycles among them every 700 objects takes a quarter of the time."""
 
-STAGES: dict[str, Callable[[Settings, Clock], Stage]] = {"enrich": enrich.open_stage, "fold": fold.open_stage}
+STAGES: dict[str, Callable[[Settings, Clock], Stage]] = {
+    "enrich": enrich.open_stage,
+    "fold": fold.open_stage,
+    "agents": agents.open_stage,
+}
 
 
 def run(name: str, settings: Settings, clock: Clock, stop: threading.Event) -> None:

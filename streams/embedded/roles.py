@@ -35,8 +35,10 @@ def components(settings: Settings, config: Path | None) -> Iterator[Role]:
     """Sinks, streams and contact feeds, readers before writers so that latency is low from the start."""
     for name in ["clickhouse", *settings.crm]:
         yield _component(settings, config, "sink", name)
-    for stream, workers in (("fold", settings.streams.fold.workers), ("enrich", settings.streams.enrich.workers)):
-        for worker in range(workers):
+    streams = settings.streams
+    workers = {"fold": streams.fold.workers, "agents": streams.agents.workers, "enrich": streams.enrich.workers}
+    for stream, count in workers.items():
+        for worker in range(count):
             yield _component(settings, config, "stream", stream, worker)
     for name in settings.crm:
         yield _component(settings, config, "producer", name)

@@ -13,7 +13,7 @@ from streams.runtime.errors import Fatal
 
 def test_an_unknown_stream_is_told_with_those_that_exist(tmp_path: Path) -> None:
     """A typing error on the command line ends with the right names."""
-    with pytest.raises(Fatal, match="no stream 'enrihc': the streams are enrich, fold"):
+    with pytest.raises(Fatal, match="no stream 'enrihc': the streams are enrich, fold, agents"):
         run.run("enrihc", Settings(data_dir=tmp_path), ManualClock(), threading.Event())
 
 
@@ -25,4 +25,5 @@ def test_every_stream_keeps_to_the_manifest_and_the_prefix(name: str) -> None:
     assert (stage.name, stage.source, stage.target) in {
         ("enrich", "x-call-events", "x-call-events-enriched"),
         ("fold", "x-call-events-enriched", "x-calls"),
+        ("agents", "x-call-events-enriched", "x-agent-states"),
     }

@@ -19,7 +19,7 @@ def producer(name: str, config: Config = None) -> None:
 
 @app.command("stream")
 def stream(name: str, config: Config = None) -> None:
-    """Run the stream NAME: enrich or fold."""
+    """Run the stream NAME: enrich, fold or agents."""
     _run("streams.run", name, config)
 
 

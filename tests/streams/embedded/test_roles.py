@@ -26,7 +26,8 @@ def test_readers_come_before_writers(settings: Settings, tmp_path: Path) -> None
     config = tmp_path / "trunkline.toml"
     found = [*roles.components(settings, config), *roles.adapters(settings, config)]
     assert [role.name for role in found] == [
-        *("sink.clickhouse", "sink.crm", "stream.fold", "stream.fold.1", "stream.enrich", "producer.crm"),
+        *("sink.clickhouse", "sink.crm"),
+        *("stream.fold", "stream.fold.1", "stream.agents", "stream.enrich", "producer.crm"),
         *("producer.main", "producer.branch"),
     ]
 
@@ -50,7 +51,7 @@ def test_no_secret_is_an_argument(settings: Settings, tmp_path: Path) -> None:
         *roles.components(settings, tmp_path / "c"),
         *roles.adapters(settings, tmp_path / "c"),
     ]
-    assert len(found) == 11
+    assert len(found) == 12
     for role in found:
         assert "hush" not in " ".join(role.child._command), role.name
         assert "hush" not in str(role.child._environ), role.name

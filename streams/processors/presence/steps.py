@@ -1,0 +1,194 @@
+"""What each event changes in what is known of an agent.
+
+A fact is taken when it is not older than the one that it replaces, so a copy or a straggler changes nothing. Channels
+that are seen tell of calls more exactly than the telephone's own state, which follows them by some milliseconds: it counts
+where no channel is seen (a call that the filters hide, a PBX that tells no channels).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from schemas.events import AgentLeg, Membership, Phone
+from streams.processors.presence.person import MICRO, Person, Row
+from streams.processors.presence.states import CALLS
+
+SETTLE = MICRO
+"""Time in which a telephone's own state may still speak of a call whose channel was seen to end."""
+RECORDS = frozenset({"cel", "cdr", "queue_log"})
+"""data.source of events that were made from records."""
+_OFF_HOOK = frozenset({"3", "4", "6"})
+_LIVE = {"3": "on_call", "4": "on_call", "5": "ringing", "6": "on_call"}
+"""ChannelState of a leg.live."""
+
+Wrapup = Callable[[str, Membership | None], float]
+"""Seconds of wrap-up after a call of a queue, for its account of the agent."""
+
+
+def apply(person: Person, row: Row, wrapup: Wrapup) -> None:
+    """Take in one event of the agent."""
+    kind = row["type"]
+    if kind == "agent.state":
+        _told(person, row)
+    elif kind == "agent.connected":
+        _connected(person, row)
+    elif kind == "agent.completed":
+        _completed(person, row, wrapup)
+    elif kind in ("hold.started", "hold.ended"):
+        leg = person.legs.get(row["leg_id"])
+        if leg is not None and leg.state in ("on_call", "hold"):
+            _leg(person, row, "hold" if kind == "hold.started" else "on_call")
+    elif kind == "leg.ended":
+        end(person, row["leg_id"], _interface(row["channel"]), row["ts"])
+    elif state := _of_leg(row):
+        _leg(person, row, state)
+
+
+def end(person: Person, leg_id: str, interface: str, ts: int) -> None:
+    """A channel is gone, and its telephone is free unless it has another."""
+    leg, phone = person.legs.get(leg_id), person.phones.get(interface)
+    if (leg is not None and ts < leg.at) or (leg is None and (phone is None or ts <= (phone.freed_at or 0))):
+        return
+    person.legs.pop(leg_id, None)
+    if interface:
+        before = Phone(interface=interface, state="unknown", at=ts) if phone is None else phone
+        busy = leg is None or any(each.interface == interface for each in person.legs.values())
+        state, freed_at = before.state if busy else "available", max(ts, before.freed_at or ts)
+        person.phones[interface] = replace(before, state=state, freed_at=freed_at, at=max(ts, before.at))
+
+
+def leave(person: Person, queue: str, ts: int) -> None:
+    """The agent is no member of the queue any more."""
+    person.memberships[queue] = replace(person.memberships[queue], active=False, paused=False, reason="", at=ts)
+
+
+def forget_records(person: Person, row: Row) -> None:
+    """The talk that only records had told of is over."""
+    for leg in list(person.legs.values()):
+        if leg.queue == row["queue"] and not leg.interface and leg.at <= row["ts"]:
+            del person.legs[leg.leg_id]
+
+
+def _told(person: Person, row: Row) -> None:
+    """What a queue, a telephone or a log-in says of the agent."""
+    data, queue, state = row["data"], row["queue"], row["data"].get("state", "")
+    interface = data.get("state_interface") or data.get("interface", "")
+    person.interface, person.name = interface or person.interface, data.get("member") or person.name
+    if phone := data.get("phone"):
+        _phone(person, row, interface, phone)
+    if queue:
+        _member(person, row, queue)
+    elif not interface and state == "logged_out":
+        for each in list(person.memberships) or [""]:
+            _member(person, row, each)
+    elif not interface and row["leg_id"]:
+        _member(person, row, "")
+        if state == "available":  # the channel of the log-in stays up for the whole shift, and is no call
+            where = _interface(row["channel"])
+            leg = AgentLeg(leg_id=row["leg_id"], call_id=row["call_id"], interface=where, state="login", at=row["ts"])
+            person.legs[leg.leg_id] = leg
+    elif not interface and state in ("paused", "available"):
+        for each in [name for name, known in person.memberships.items() if known.active]:
+            _member(person, row, each)
+
+
+def _member(person: Person, row: Row, queue: str) -> None:
+    data, ts, old = row["data"], row["ts"], person.memberships.get(queue)
+    if old is not None and ts < old.at:
+        return
+    state = data.get("state", "")
+    active = state != "logged_out"
+    paused = old is not None and old.paused
+    if "paused" in data:
+        paused = data["paused"] == "1"
+    elif state in ("paused", "available"):
+        paused = state == "paused"
+    paused = paused and active
+    # Only the events of the pause itself must say why; what is told after them and does not is no other pause.
+    reason = data.get("reason", old.reason if old is not None and old.paused else "") if paused else ""
+    own = _seconds(data.get("wrapup_s", ""))
+    wrapup_s = own or (old.wrapup_s if old is not None and "wrapup_s" not in data else None)
+    new = Membership(queue=queue, active=active, paused=paused, reason=reason, wrapup_s=wrapup_s, at=ts)
+    if old is None or replace(new, at=old.at) != old:
+        person.memberships[queue] = new
+
+
+def _phone(person: Person, row: Row, interface: str, state: str) -> None:
+    ts, old = row["ts"], person.phones.get(interface)
+    if not interface or (old is not None and ts < old.at):
+        return
+    if not row["queue"] and state in ("available", "unavailable"):
+        for leg in list(person.legs.values()):  # nothing is alive on a telephone that is not in use: its end was lost
+            if leg.interface == interface and leg.state != "login" and ts - leg.at > SETTLE:
+                end(person, leg.leg_id, interface, ts)
+    if any(leg.interface == interface for leg in person.legs.values()):
+        return
+    old = person.phones.get(interface)
+    if old is not None and state in CALLS and old.freed_at is not None and ts - old.freed_at < SETTLE:
+        return
+    if old is None or old.state != state:
+        freed_at = None if old is None else old.freed_at
+        person.phones[interface] = Phone(interface=interface, state=state, freed_at=freed_at, at=ts)
+
+
+def _of_leg(row: Row) -> str:
+    """The state that a leg's event gives it; "" when it rings nobody and talks to nobody."""
+    kind, native = row["type"], row["data"].get("state", "")
+    if kind == "leg.created":
+        return "on_call" if native in _OFF_HOOK else ""
+    if kind == "leg.live":
+        return _LIVE.get(native, "")
+    return {"leg.ringing": "ringing", "leg.answered": "on_call"}.get(kind, "")
+
+
+def _leg(person: Person, row: Row, state: str) -> None:
+    ts, leg_id, interface = row["ts"], row["leg_id"], _interface(row["channel"])
+    old = person.legs.get(leg_id)
+    if old is None:
+        phone = person.phones.get(interface)
+        if phone is not None and phone.freed_at is not None and ts <= phone.freed_at:
+            return  # a straggler: the telephone is known to have been freed since
+        person.legs[leg_id] = AgentLeg(leg_id=leg_id, call_id=row["call_id"], interface=interface, state=state, at=ts)
+        return
+    up = old.state != "ringing"
+    if ts < old.at or old.state in ("login", state) or (up and not row["type"].startswith("hold.")):
+        return
+    person.legs[leg_id] = replace(old, call_id=row["call_id"] or old.call_id, state=state, at=ts)
+
+
+def _connected(person: Person, row: Row) -> None:
+    """A queue gave the agent the call. In records it is all that tells of the talk."""
+    leg = person.legs.get(row["peer_leg_id"]) or next(
+        (each for each in person.legs.values() if each.state != "ringing" and each.call_id == row["call_id"]), None
+    )
+    if leg is not None:
+        if leg.state != "login":
+            person.legs[leg.leg_id] = replace(leg, queue=row["queue"])
+    elif row["data"].get("source") in RECORDS:
+        leg_id = row["peer_leg_id"] or row["leg_id"]
+        person.legs[leg_id] = AgentLeg(
+            leg_id=leg_id,
+            call_id=row["call_id"] or row["leg_id"],
+            interface="",
+            state="on_call",
+            queue=row["queue"],
+            at=row["ts"],
+        )
+
+
+def _completed(person: Person, row: Row, wrapup: Wrapup) -> None:
+    """The queue closes its account of the talk, some milliseconds before the channel ends."""
+    ts, queue = row["ts"], row["queue"]
+    forget_records(person, row)
+    seconds = wrapup(queue, person.memberships.get(queue))
+    if seconds > 0 and (person.said is None or ts >= person.said.since):  # else it is about a talk before that
+        person.wrapup = ts, ts + round(seconds * MICRO)
+
+
+def _interface(channel: str) -> str:
+    """PJSIP/1001 of PJSIP/1001-0000002a."""
+    return channel.rpartition("-")[0] or channel
+
+
+def _seconds(text: str) -> float | None:
+    """A duration as a PBX writes it; None when it says none of its own (0, or nothing)."""
+    return float(text) or None if text.isascii() and text.isdigit() and len(text) < 9 else None  # noqa: PLR2004
