@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from producers.adapter import Adapter, Context, Feed, Frame, event_id
+from producers.adapter import Adapter, Context, Feed, Frame
 from producers.pbx._asterisk import cdr, records
 from producers.pbx._asterisk.rows import row
 from schemas.events import CallEvent
@@ -39,18 +39,7 @@ def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:
     ts = cdr.times(record, context.config.zone).get("end")
     if ts is None:
         raise Reject(f"end is no time: {record.get('end', '')[:40]!r}")
-    yield CallEvent(
-        event_id=event_id(context.tenant, context.pbx, frame.raw, frame.ordinal),
-        tenant=context.tenant,
-        pbx=context.pbx,
-        merge_key=context.merge_key,
-        ts=ts,
-        ts_precision="s",
-        received_at=frame.received_at,
-        seq=frame.seq,
-        synthetic=True,
-        **cdr.facts(context, record),
-    )
+    yield from records.events(frame, context, (ts, "s"), (cdr.facts(context, record),))
 
 
 adapter = Adapter(config=Config, feed=feed, normalise=normalise, replays=True, of=lambda config: config.of)

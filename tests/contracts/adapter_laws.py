@@ -2,7 +2,8 @@
 
 A recording is a folder under tests/producers/pbx/<adapter>/, named after what happened:
 
-    frames.txt or *.csv   what the source sent: messages closed by an empty line, or a message a line
+    frames.txt            what the source sent: messages closed by an empty line; or a line each:
+    *.csv, *_log, rows.jsonl  a file of records, the rows of a table as its feed gives them
     events.jsonl          the events that it must give, without what is the same in all of them and what is empty
     rejects.jsonl         what must be refused, when anything is: the place of the message and the reason
     site.toml             the house it comes from; here or one folder up: [numbers] as in the configuration, [config]
@@ -36,6 +37,7 @@ FOLDER = Path(__file__).parents[1] / "producers" / "pbx"
 REFERENCE = Path(__file__).parents[2] / "deploy" / "config" / "reference.toml"
 RECEIVED_AT = 1_800_000_000_000_000
 _SHARED = ("tenant", "pbx", "merge_key", "received_at", "seq", "ts_precision")
+_RECORDINGS = ("frames.txt", "*.csv", "rows.jsonl", "*_log")
 _E164 = re.compile(r"(\+[0-9]{3,15})?")
 
 
@@ -51,9 +53,9 @@ def recordings(name: str) -> list[Path]:
 
 def messages(case: Path) -> list[bytes]:
     """A recording, cut as its source cuts it."""
-    (file,) = [*case.glob("frames.txt"), *case.glob("*.csv")]
+    (file,) = [path for kind in _RECORDINGS for path in case.glob(kind)]
     data = file.read_bytes()
-    if file.suffix == ".csv":
+    if file.suffix != ".txt":
         return data.splitlines()
     return [part.strip(b"\r\n") for part in data.split(b"\r\n\r\n") if part.strip()]
 

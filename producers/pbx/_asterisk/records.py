@@ -1,5 +1,6 @@
-"""What the adapters of Asterisk's records have in common: a file that grows, or a table that grows."""
+"""What the adapters of Asterisk's records have in common: a file or a table that grows, and rows with a printed time."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr
 
 from producers import database, feeds
-from producers.adapter import Feed
+from producers.adapter import Feed, Frame, event_id
+from producers.pbx._asterisk import zone as zones
+from producers.pbx._asterisk.channels import Facts, Site
 from producers.pbx._asterisk.zone import Zone
-from streams.runtime.errors import Fatal
+from schemas.events import CallEvent
+from streams.runtime.errors import Fatal, Reject
 
 
 def _name(text: str) -> str:
@@ -57,3 +61,29 @@ def feed(config: Source, path: Path, table: str, key: str) -> Feed:
         raise Fatal("overlap: more than 0, or a row that comes late is never read")
     connect = partial(database.Table, target, table=table, key=key)
     return feeds.table(connect, key=key, overlap=config.overlap, from_start=config.backfill)
+
+
+def moment(frame: Frame, context: Site, text: str, *uniqueids: str) -> tuple[int, str]:
+    """(µs UTC, precision) of a row's time; Reject when it has none."""
+    ahead = frame.facts["ahead"] if frame.facts else ""
+    local = zones.of(context.config.zone, ahead, text, uniqueids)
+    at = zones.moment(text, local, zones.created(*uniqueids))
+    if at is None:
+        raise Reject(f"its time is no time: {text[:40]!r}")
+    return at
+
+
+def events(frame: Frame, context: Site, at: tuple[int, str], found: Iterable[Facts]) -> Iterator[CallEvent]:
+    """Events of one row. Their ids come from its bytes alone, whoever reads it, wherever and when."""
+    for index, facts in enumerate(found):
+        yield CallEvent(
+            event_id=event_id(context.tenant, context.pbx, frame.raw, frame.ordinal, index),
+            tenant=context.tenant,
+            pbx=context.pbx,
+            merge_key=context.merge_key,
+            ts=at[0],
+            ts_precision=at[1],
+            received_at=frame.received_at,
+            seq=frame.seq,
+            **facts | {"synthetic": True},
+        )

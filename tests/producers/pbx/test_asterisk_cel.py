@@ -1,0 +1,393 @@
+"""Rows of channel event logging: both dialects, tables and their names, times, and what is refused."""
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.adapter import Batch, Context, Frame, Reading
+from producers.numbers import NumberPlan
+from producers.pbx import asterisk_cel
+from producers.pbx._asterisk import records, zone
+from producers.pbx.asterisk_cel import Config, normalise
+from schemas.codec import encode
+from schemas.events import CallEvent
+from streams.runtime.clock import ManualClock
+from streams.runtime.config import Pbx, connector_config
+from streams.runtime.errors import Fatal, Reject
+
+EPOCH = "1795519805.356696"
+
+
+def house(**config: object) -> Context[Config]:
+    numbers = NumberPlan(country="BE", extensions=r"2\d\d", dids=("025550101",), outside_prefix="9")
+    return Context(tenant="acme", pbx="main", numbers=numbers, config=Config(**config))  # type: ignore[arg-type]
+
+
+def line(kind: str, extra: object = "", **cells: str) -> Frame:
+    """A row as the sample's mapping writes it."""
+    told = {
+        "eventtype": kind,
+        "eventtime": EPOCH,
+        "num": "+32470123401",
+        "context": "from-trunk",
+        "channame": "PJSIP/trunk-00000001",
+        "uniqueid": "1795519805.7",
+        "linkedid": "1795519805.7",
+        "eventextra": extra if isinstance(extra, str) else orjson.dumps(extra).decode(),
+        **cells,
+    }
+    quoted = ['"' + told.get(column, "").replace('"', '""') + '"' for column in Config().columns]
+    return Frame(",".join(quoted).encode(), 9, 1)
+
+
+def read(frame: Frame, context: Context[Config] | None = None) -> list[CallEvent]:
+    return list(normalise(frame, context or house()))
+
+
+def one(kind: str, extra: object = "", **cells: str) -> CallEvent:
+    (event,) = read(line(kind, extra, **cells))
+    return event
+
+
+def test_the_first_channel_gives_direction_and_did() -> None:
+    """By the same rules as a Newchannel over AMI."""
+    event = one("CHAN_START", exten="025550101")
+    assert (event.type, event.direction, event.did) == ("leg.created", "inbound", "+3225550101")
+    assert (event.customer_number, event.synthetic, event.data["source"]) == ("+32470123401", True, "cel")
+    assert (event.ts, event.ts_precision) == (1795519805356696, "us")
+    second = one("CHAN_START", exten="s", linkedid="1795519805.1")
+    assert (second.direction, second.did, second.call_id) == ("", "", "main:1795519805.1")
+
+
+def test_names_are_not_escaped_here() -> None:
+    """A back-slash in a caller's name is the caller's."""
+    assert one("CHAN_START", name=r"A\B").caller_name == r"A\B"
+    assert one("ANSWER", name=r"A\B").caller_name == r"A\B"
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ({"hangupcause": 17, "hangupsource": "PJSIP/201-1", "dialstatus": "BUSY"}, (17, "PJSIP/201-1", "BUSY")),
+        ("17,PJSIP/201-1,BUSY", (17, "PJSIP/201-1", "BUSY")),
+        ("16,,", (16, "", "")),
+        ("", (None, "", "")),
+    ],
+)
+def test_hangup_in_both_dialects(extra: object, told: tuple[int | None, str, str]) -> None:
+    """Cause, who hung up, and how the dialling ended."""
+    event = one("HANGUP", extra)
+    assert (event.cause, event.data.get("by_channel", ""), event.data.get("dialstatus", "")) == told
+
+
+def test_a_conference_is_told_beside_its_bridge() -> None:
+    """Two facts of one row, with two ids."""
+    extra = {"bridge_id": "b1", "bridge_technology": "softmix"}
+    bridge, room = read(line("BRIDGE_ENTER", extra, appname="ConfBridge", appdata="600,sales"))
+    assert (bridge.type, bridge.data["bridge"], bridge.data["creator"]) == ("bridge.joined", "b1", "ConfBridge")
+    assert (room.type, room.data["conference"], room.event_id != bridge.event_id) == ("conference.joined", "600", True)
+
+
+def test_a_bridge_of_the_old_dialect_has_two_members() -> None:
+    """Only one of them is told of; the other is known by its channel's name."""
+    own, peer = read(line("BRIDGE_START", peer="SIP/201-00000002"))
+    assert (own.data["bridge"], own.data["peer_channel"]) == (peer.data["bridge"], "SIP/201-00000002")
+    assert (peer.type, peer.leg_id, peer.channel, peer.agent) == ("bridge.joined", "", "SIP/201-00000002", "201")
+
+
+def test_blind_transfer_in_both_dialects() -> None:
+    """Told of the transferer, as the event over AMI is: leg is the transferee's, peer the transferer's."""
+    extra = {
+        "extension": "203",
+        "context": "internal",
+        "bridge_id": "b1",
+        "transferee_channel_name": "PJSIP/trunk-00000001",
+        "transferee_channel_uniqueid": "1795519805.7",
+    }
+    cells = {"channame": "PJSIP/201-00000002", "uniqueid": "1795519806.9"}
+    event = one("BLINDTRANSFER", extra, **cells)
+    assert (event.type, event.leg_id, event.peer_leg_id) == (
+        "transfer.completed",
+        "main:1795519805.7",
+        "main:1795519806.9",
+    )
+    assert (event.agent, event.data["kind"], event.data["extension"], event.data["by_leg"]) == (
+        "201",
+        "blind",
+        "203",
+        "main:1795519806.9",
+    )
+    old = one("BLINDTRANSFER", "203", peer="SIP/trunk-00000001", **cells)
+    assert (old.leg_id, old.channel, old.data["extension"]) == ("", "SIP/trunk-00000001", "203")
+    unknown = one("BLINDTRANSFER", extra | {"transferee_channel_uniqueid": "N/A", "transferee_channel_name": "N/A"})
+    assert (unknown.leg_id, unknown.channel) == ("", "")
+
+
+def test_attended_transfer_in_both_dialects() -> None:
+    """Both halves and both who are joined; an application may be the target."""
+    extra = {
+        "bridge1_id": "b1",
+        "channel2_name": "PJSIP/201-00000003",
+        "channel2_uniqueid": "1795519807.11",
+        "bridge2_id": "b2",
+        "transferee_channel_name": "PJSIP/trunk-00000001",
+        "transferee_channel_uniqueid": "1795519805.7",
+        "transfer_target_channel_name": "PJSIP/203-00000004",
+        "transfer_target_channel_uniqueid": "1795519807.12",
+    }
+    event = one("ATTENDEDTRANSFER", extra, channame="PJSIP/201-00000002", uniqueid="1795519806.9")
+    assert (event.leg_id, event.peer_leg_id, event.agent) == ("main:1795519805.7", "main:1795519807.12", "201")
+    assert [event.data[key] for key in ("by_leg", "second_by_leg", "bridge", "second_bridge")] == [
+        "main:1795519806.9",
+        "main:1795519807.11",
+        "b1",
+        "b2",
+    ]
+    old = one("ATTENDEDTRANSFER", "", peer="SIP/203-00000004")
+    assert (old.leg_id, old.peer_leg_id, old.data["target_channel"]) == ("main:1795519805.7", "", "SIP/203-00000004")
+    assert "by_leg" not in old.data
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason", "by"),
+    [
+        ({"reason": "ParkedCallUnparked", "retriever": "PJSIP/202-1"}, "retrieved", "PJSIP/202-1"),
+        ({"reason": "ParkedCallTimeOut"}, "timeout", ""),
+        ({"reason": "ParkedCallGiveUp"}, "abandoned", ""),
+        ({"reason": "ParkedCallSwap"}, "swapped", ""),
+        ({"reason": "ParkedCallFailed"}, "failed", ""),
+        ("UnParkedCall", "retrieved", "PJSIP/205-1"),
+    ],
+)
+def test_the_end_of_parking(extra: object, reason: str, by: str) -> None:
+    """Why, and who took the call back."""
+    event = one("PARK_END", extra, peer="PJSIP/205-1" if isinstance(extra, str) else "")
+    assert (event.type, event.data["reason"], event.data.get("retriever_channel", "")) == ("park.ended", reason, by)
+
+
+def test_the_beginning_of_parking() -> None:
+    """Lot and parker; before 12 the lot is all of the extra."""
+    event = one("PARK_START", {"parker_dial_string": "PJSIP/201", "parking_lot": "default"})
+    assert (event.type, event.data["lot"], event.data["parker"]) == ("park.started", "default", "PJSIP/201")
+    assert one("PARK_START", "default", peer="SIP/201-1").data["parker"] == "SIP/201-1"
+
+
+def test_pickup_names_who_took_the_call() -> None:
+    """The row is that of the telephone that rang."""
+    event = one("PICKUP", {"pickup_channel": "PJSIP/202-00000005", "pickup_channel_uniqueid": "1795519809.1"})
+    assert (event.type, event.leg_id, event.peer_leg_id, event.agent) == (
+        "pickup",
+        "main:1795519809.1",
+        "main:1795519805.7",
+        "202",
+    )
+
+
+@pytest.mark.parametrize("extra", [{"forward": "PJSIP/0470123499@trunk"}, "Local/0470123499@internal/n", "0470123499"])
+def test_forward_names_the_new_destination(extra: object) -> None:
+    """As a number, however it is to be dialled."""
+    assert one("FORWARD", extra).callee_e164 == "+32470123499"
+
+
+def test_applications() -> None:
+    """Queue and voicemail are facts of their own; others are told as they are."""
+    queue = one("APP_START", appname="Queue", appdata="support,tT,,,7")
+    assert (queue.type, queue.queue, queue.data["app"]) == ("queue.entered", "support", "Queue")
+    assert one("APP_END", appname="Queue", appdata="support").type == "queue.left"
+    box = one("APP_START", appname="VoiceMail", appdata="200,s")
+    assert (box.type, box.data["box"]) == ("voicemail.entered", "200,s")
+    assert one("APP_END", appname="VoiceMail").type == "voicemail.left"
+    assert one("APP_START", appname="Dial").data["app"] == "Dial"
+    assert one("APP_END", appname="Dial").data["app_end"] == "Dial"
+
+
+def test_music_on_hold_but_no_sound_file() -> None:
+    """Streams are told since 20; music says its class, its end only in userdeftype."""
+    begin = one("STREAM_BEGIN", {"class": "default"}, userdeftype="MOH_STREAM_BEGIN")
+    assert (begin.type, begin.data["moh"], begin.data["music"]) == ("leg.updated", "1", "default")
+    assert one("STREAM_END", userdeftype="MOH_STREAM_END").data["moh"] == "0"
+    assert read(line("STREAM_BEGIN", {"sound": "beep"}, userdeftype="FILE_STREAM_BEGIN")) == []
+    assert read(line("STREAM_END")) == []
+
+
+def test_the_other_rows() -> None:
+    """What links, what ends, and what carries no fact."""
+    merged = one("LOCAL_OPTIMIZE", {"local_two": "Local/1@x-1;2", "local_two_uniqueid": "1795519805.8"})
+    assert (merged.type, merged.peer_leg_id, merged.data["local"]) == ("linkage.merged", "main:1795519805.8", "1")
+    assert one("LINKEDID_END").data["linkedid_end"] == "1"
+    assert one("CHAN_END").data["chan_end"] == "1"
+    for kind in ("DTMF", "BRIDGE_UPDATE", "HOOKFLASH"):
+        assert read(line(kind, {"digit": "5"})) == []
+
+
+@pytest.mark.parametrize("cells", [{"userdeftype": "Menu"}, {"kind": "Menu"}])
+def test_the_dialplans_own_events(cells: dict[str, str]) -> None:
+    """Its name stands in userdeftype, or (show_user_defined = no) in the place of the type."""
+    kind = cells.pop("kind", "USER_DEFINED")
+    context = house(ivr_events=("Menu",), note_events=("Remark",))
+    (event,) = read(line(kind, {"extra": "sales"}, **cells), context)
+    assert (event.type, event.data["event"], event.data["text"]) == ("ivr.entered", "Menu", "sales")
+    assert read(line("Remark"), context)[0].type == "note"
+    assert one("Else").type == "leg.updated"
+
+
+def test_a_table_has_other_names_and_numbers() -> None:
+    """cel_odbc's and cel_pgsql's columns; eventtype may be a number."""
+    cells = {"cid_num": "201", "channame": "PJSIP/201-00000001", "uniqueid": "1795519805.7", "linkedid": "1795519805.7"}
+    told = {"id": "4", "eventtype": "4", "eventtime": "2026-11-24 12:30:06.25", "extra": "", **cells}
+    (event,) = read(Frame(orjson.dumps(told), 9, 1))
+    assert (event.type, event.agent, event.ts) == ("leg.answered", "201", 1795519806250000)
+
+
+@pytest.mark.parametrize(
+    ("text", "configured", "ahead", "at", "precision"),
+    [
+        ("1795519805.356696", "", "", 1795519805356696, "us"),
+        ("1795519805", "", "", 1795519805000000, "s"),
+        ("2026-11-24 12:30:05", "", "", 1795519805000000, "s"),
+        ("2026-11-24 12:43:59", "", "", 1795520639000000, "s"),
+        ("2026-11-24 13:30:05.5", "", "3600", 1795523405500000, "us"),  # an hour into the call: measured before
+        ("2026-11-24 13:30:05", "Europe/Brussels", "", 1795523405000000, "s"),
+        ("2026-11-24T11:30:05Z", "Europe/Brussels", "", 1795519805000000, "s"),
+        ("2026-11-24T12:30:05.25+0100", "UTC", "", 1795519805250000, "us"),
+        ("2026-11-24 12:30:05+01", "", "", 1795519805000000, "s"),
+    ],
+)
+def test_times_in_every_form(text: str, configured: str, ahead: str, at: int, precision: str) -> None:
+    """An epoch, its own zone, the configured one, the one measured before, the one of the uniqueid."""
+    frame = line("ANSWER", eventtime=text)
+    frame = Frame(frame.raw, 9, 1, 0, {"ahead": ahead})
+    (event,) = read(frame, house(zone=configured))
+    assert (event.ts, event.ts_precision) == (at, precision)
+
+
+def test_the_hour_that_comes_twice() -> None:
+    """At the end of summer time the channel's own second tells which of the two it is."""
+    first, second = 1792888200, 1792891800  # 02:30 and again 02:30 in Brussels, 25 October 2026
+    for created in (first, second):
+        frame = line("ANSWER", eventtime="2026-10-25 02:30:10", uniqueid=f"{created}.1")
+        assert read(frame, house(zone="Europe/Brussels"))[0].ts == (created + 10) * 10**6
+
+
+def test_the_zone_is_measured_on_beginnings_and_remembered() -> None:
+    """Also over a restart, and for a row long after its channel was created."""
+    start = line("CHAN_START", eventtime="2026-11-24 12:30:05")
+    late = line("HANGUP", eventtime="2026-11-24 14:45:05")
+
+    def rows(reading: Reading) -> Iterator[Batch]:
+        frames = [late] if reading.position else [late, start, late]
+        yield from (Batch(items=[frame], position={"offset": n}) for n, frame in enumerate(frames))
+
+    def beginning(frame: Frame) -> tuple[str, str] | None:
+        return ("2026-11-24 12:30:05", "1795519805.7") if frame is start else None
+
+    feed = zone.measured(rows, beginning)
+    clock = ManualClock()
+    reading = Reading(pbx="main", clock=clock, chance=random.Random(1), stop=threading.Event(), position={})
+    batches = list(feed(reading))
+    assert [
+        dict(frame.facts or {})["ahead"] for batch in batches for frame in batch.items if isinstance(frame, Frame)
+    ] == [
+        "",
+        "3600",
+        "3600",
+    ]
+    again = Reading(
+        pbx="main", clock=clock, chance=random.Random(1), stop=threading.Event(), position=batches[-1].position or {}
+    )
+    (frame,) = next(iter(feed(again))).items
+    assert isinstance(frame, Frame)
+    assert read(frame)[0].ts == 1795527905000000
+
+
+def test_a_file_is_followed_and_its_zone_measured(tmp_path: Path) -> None:
+    """The adapter's own feed, from the file to the event."""
+    file = tmp_path / "Master.csv"
+    file.write_bytes(b"".join(frame.raw + b"\n" for frame in (_at("CHAN_START", 30), _at("HANGUP", 59))))
+    reading = Reading(pbx="main", clock=ManualClock(), chance=random.Random(1), stop=threading.Event(), position={})
+    feed = asterisk_cel.feed(Config(path=file, backfill=True))
+    running = feed(reading)
+    batch = next(batch for batch in running if batch.items)
+    reading.stop.set()
+    assert list(running) == []
+    events = [event for frame in batch.items if isinstance(frame, Frame) for event in read(frame)]
+    assert [event.ts for event in events] == [1795519800000000, 1795521540000000]
+    assert batch.position is not None
+    assert batch.position["ahead"] == "3600"
+
+
+def _at(kind: str, minute: int) -> Frame:
+    return line(kind, eventtime=f"2026-11-24 12:{minute}:00", uniqueid="1795519800.1", linkedid="1795519800.1")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(b"", 9, 1),
+        Frame(b'"ANSWER","1795519805.1"', 9, 1),
+        Frame(b"{not json", 9, 1),
+        line("ANSWER", eventtime="soon"),
+        line("ANSWER", eventtime="2026-13-45 99:99:99"),
+        line("ANSWER", uniqueid=""),
+        line("BRIDGE_ENTER", uniqueid=""),
+        line("BLINDTRANSFER", uniqueid=""),
+        line("HANGUP", "{no json"),
+        Frame(line("ANSWER").raw[:-5], 9, 1),
+        Frame(b"x" * 70_000, 9, 1),
+    ],
+)
+def test_what_is_no_row_is_refused(frame: Frame) -> None:
+    """Half lines, other columns, no time, no channel: to the dead letters, with a reason."""
+    with pytest.raises(Reject, match=r"\w"):
+        read(frame)
+
+
+def test_columns_are_configured() -> None:
+    """A shorter mapping is enough."""
+    context = house(columns=("eventtime", "eventtype", "uniqueid", "linkedid", "channame"))
+    raw = b'"1795519805.1","ANSWER","1795519805.7","1795519805.7","PJSIP/201-00000001"'
+    assert read(Frame(raw, 9, 1), context)[0].type == "leg.answered"
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted({*Config().columns, "id"})), st.text(max_size=30)),
+    st.sampled_from(["HANGUP", "BRIDGE_ENTER", "PARK_END", "BLINDTRANSFER", "ATTENDEDTRANSFER", "x"]),
+)
+def test_any_row_gives_events_or_a_refusal(cells: dict[str, str], kind: str) -> None:
+    """Whatever the columns hold, nothing but Reject is raised, and what is read encodes."""
+    told = {**cells, "eventtype": kind, "eventtime": EPOCH, "uniqueid": "1795519805.7"}
+    raw = orjson.dumps({key: value.encode("utf-8", "replace").decode() for key, value in told.items()})
+    try:
+        events = read(Frame(raw, 9, 1))
+    except Reject:
+        return
+    for event in events:
+        encode(event)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fix"),
+    [
+        ("table", "cel; drop table cel", "letters, digits"),
+        ("key", 'a"', "letters, digits"),
+        ("zone", "Mars/Olympus", "no iana zone"),
+    ],
+)
+def test_keys_are_checked_when_the_configuration_is_read(key: str, value: str, fix: str) -> None:
+    """Before anything is opened, naming the key."""
+    section = Pbx.model_validate({"adapter": "asterisk_cel", key: value})
+    with pytest.raises(Fatal, match=rf"pbx.main.{key}: .*{fix}"):
+        connector_config(Config, section, "pbx.main")
+
+
+def test_a_table_needs_an_overlap() -> None:
+    """Without one a row that comes late would be lost in silence."""
+    config = Config(database="sqlite:////tmp/x.db", overlap=0)
+    with pytest.raises(Fatal, match="overlap"):
+        records.feed(config, config.path, config.table, config.key)
