@@ -29,6 +29,8 @@ class NumberPlan:
     """Own numbers that are dialled from outside, in any notation; empty: every number dialled from a trunk."""
     trunk_contexts: tuple[str, ...] = ("from-trunk",)
     """Dialplan contexts that calls from outside arrive in."""
+    closed_contexts: tuple[str, ...] = ()
+    """Dialplan contexts that callers come to out of hours."""
     outside_prefix: str = ""
     """What is dialled before an outside number."""
     _own: frozenset[str] = field(init=False, repr=False, default=frozenset())

@@ -13,6 +13,7 @@ manager.conf:
     write = system,reporting
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -56,7 +57,8 @@ class Config:
         *("PeerStatus", "ContactStatus", "ExtensionStatus", "BridgeCreate", "BridgeDestroy", "ConfbridgeTalking"),
         *("DTMFBegin", "SuccessfulAuth", "ChallengeSent", "RequestBadFormat", "MCID", "SIPRinging"),
     )
-    """Events that the PBX shall not send us; take Newexten out to see who enters voicemail."""
+    """Events that the PBX shall not send us; take Newexten out to see who enters voicemail; VarSet too to know which queue
+    was full or empty, and the files that MixMonitor writes. Both want the class dialplan, and double the events."""
     keepalive_seconds: float = 15.0
     """After twice as long without a sign of life the connection counts as dead; a ping goes out every 5 s, or sooner."""
     audit_seconds: float = 60.0
@@ -76,6 +78,8 @@ def feed(config: Config) -> Feed:
     return feeds.tcp(config.host, config.port, tls=tls, talk=partial(Session, config))
 
 
+_TELLING = re.compile(rb"\r\nVariable: (?:QUEUESTATUS|MIXMONITOR_FILENAME)\r\n")
+"""The variables that say something of a call."""
 _DROPPED = frozenset(
     b"varset rtcpsent rtcpreceived testevent agiexec asyncagi channelupdate peerstatus contactstatus extensionstatus"
     b" bridgecreate bridgedestroy confbridgetalking dtmfbegin successfulauth challengesent".split()
@@ -88,7 +92,7 @@ def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:
     if isinstance(raw, ami.Torn):
         raise Reject(f"a message of more than {ami.LIMIT} bytes")
     head = raw[: raw.find(b"\r\n")] if b"\r\n" in raw else raw
-    if head[:7].lower() == b"event: " and head[7:].lower() in _DROPPED:
+    if head[:7].lower() == b"event: " and head[7:].lower() in _DROPPED and not _TELLING.search(raw):
         return
     fields = ami.parse(raw)
     if "event" not in fields:

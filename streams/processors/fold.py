@@ -205,6 +205,7 @@ class Fold:
         return None
 
     def _source(self, scope: Scope, row: Row, now: int) -> None:
+        scope.hear_clock(row)
         for call in gaps.hear(scope, row, now):
             if not self.silent:
                 self._over(call, now)

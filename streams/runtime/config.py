@@ -139,6 +139,8 @@ class Numbers(_Section):
     """Own numbers that are dialled from outside, in any notation; empty: every number dialled from a trunk."""
     trunk_contexts: tuple[str, ...] = ("from-trunk", "from-pstn", "from-did-direct", "ext-did")
     """Dialplan contexts that calls from outside arrive in."""
+    closed_contexts: tuple[str, ...] = ()
+    """Dialplan contexts that callers come to out of hours: who comes no further has reached a closed house."""
     outside_prefix: str = ""
     """What is dialled before an outside number, such as 0 or 9."""
 

@@ -91,7 +91,9 @@ def leg_of(site: Site, fields: Fields, prefix: str = "") -> Facts:
     other = known(get(prefix + "connectedlinenum", ""))
     numbers = site.numbers
     agent = extension(site, channel)
-    hidden = numbers.is_hidden(number)
+    data = {"hidden": "1"} if numbers.is_hidden(number) else {}
+    if numbers.closed_contexts and get(prefix + "context") in numbers.closed_contexts:
+        data["closed"] = "1"
     return {
         "leg_id": f"{site.pbx}:{uniqueid}",
         "call_id": f"{site.pbx}:{get(prefix + 'linkedid') or uniqueid}",
@@ -104,7 +106,7 @@ def leg_of(site: Site, fields: Fields, prefix: str = "") -> Facts:
         "callee_e164": numbers.e164(other),
         "callee_name": unescape(known(get(prefix + "connectedlinename", ""))),
         "customer_number": numbers.customer(other) if agent else numbers.customer(number, other),
-        "data": {"hidden": "1"} if hidden else {},
+        "data": data,
     }
 
 

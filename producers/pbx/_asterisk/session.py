@@ -93,9 +93,8 @@ class Session:
             self._pulse.heard(raw)
             self._position = {"seen_us": self._pulse.seen, "startup": self._startup, "reader": self._reader}
             if self._answered:
-                self._out.append(
-                    self._notice("source.up", self._pulse.seen, {"heartbeat": "1", **self._pulse.coverage()})
-                )
+                beat = {"heartbeat": "1", "skew_us": str(self._pulse.skew), **self._pulse.coverage()}
+                self._out.append(self._notice("source.up", self._pulse.seen, beat))
         self._answered = False
         given, self._out = self._out, []
         return given

@@ -130,9 +130,43 @@ def user_event(site: Site, fields: Fields) -> Iterator[Facts]:
 
 
 def new_exten(site: Site, fields: Fields) -> Iterator[Facts]:
-    if fields.get("application", "").lower() in ("voicemail", "voicemailmain") and (facts := leg_of(site, fields)):
+    """Into voicemail; and into which queue, for a caller whom the queue does not let in has no other event that names it."""
+    application = fields.get("application", "").lower()
+    if application not in ("voicemail", "voicemailmain", "queue") or not (facts := leg_of(site, fields)):
+        return
+    if application == "queue":
+        facts["data"].update(app="Queue", queue=fields.get("appdata", "").partition(",")[0])
+        yield {**facts, "type": "leg.updated"}
+    else:
         facts["data"].update(application=fields["application"], box=fields.get("appdata", ""))
         yield {**facts, "type": "voicemail.entered"}
+
+
+_QUEUE_STATUS = {
+    "TIMEOUT": ("timeout", ""),
+    "JOINEMPTY": ("empty", "0"),
+    "JOINUNAVAIL": ("empty", "0"),
+    "LEAVEEMPTY": ("empty", ""),
+    "LEAVEUNAVAIL": ("empty", ""),
+    "FULL": ("full", "0"),
+    "WITHDRAW": ("withdrawn", ""),
+}
+"""app_queue.c: why Queue() let the caller go on, and "0" when it never let him in."""
+
+
+def variable(site: Site, fields: Fields) -> Iterator[Facts]:
+    """Two variables tell what no event of their own does: why a queue was left, and which file is recorded to."""
+    name, value = fields.get("variable", ""), fields.get("value", "")
+    facts = leg_of(site, fields)
+    if not facts or not value:
+        return
+    if name == "MIXMONITOR_FILENAME":
+        facts["data"]["file"] = value
+        yield {**facts, "type": "recording.started"}
+    elif name == "QUEUESTATUS" and value in _QUEUE_STATUS:
+        reason, joined = _QUEUE_STATUS[value]
+        facts["data"].update({"reason": reason} | ({"joined": joined} if joined else {}))
+        yield {**facts, "type": "queue.left", "agent": ""}
 
 
 def cel(site: Site, fields: Fields) -> Iterator[Facts]:
@@ -190,6 +224,7 @@ HANDLERS: dict[str, Callable[[Site, Fields], Iterator[Facts]]] = {
     "dtmfend": dtmf,
     "userevent": user_event,
     "newexten": new_exten,
+    "varset": variable,
     "cel": cel,
     **people.HANDLERS,
     **old.HANDLERS,

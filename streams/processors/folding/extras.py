@@ -93,25 +93,37 @@ def voicemail(call: OpenCall, story: Story) -> list[Row]:
 
 
 def recordings(call: OpenCall, story: Story) -> list[Row]:
-    """Rows of Recording, one per file and leg; one that was not stopped ends with its leg."""
-    rows: dict[tuple[str, str], Row] = {}
+    """Rows of Recording, each once; one that was not stopped ends with its leg."""
+    rows: list[Row] = []
     for fact in story.rest:
         if not fact.type.startswith("recording."):
             continue
         file = fact.data.get("file", "")
-        row = rows.get((fact.leg, file)) or rows.get((fact.leg, ""))
+        row = _recording(rows, fact, file)
         if row is None:
-            row = rows[fact.leg, file] = {"file": file, "leg_id": fact.leg, "started_at": None, "ended_at": None}
+            row = {"file": file, "leg_id": fact.leg, "started_at": None, "ended_at": None}
+            rows.append(row)
         row["file"] = row["file"] or file
         if fact.type == "recording.started":
             row["started_at"] = fact.ts if row["started_at"] is None else row["started_at"]
         elif fact.type == "recording.stopped":
             row["ended_at"] = fact.ts
-    for row in rows.values():
+    for row in rows:
         leg = call.legs.get(row["leg_id"])
         if row["ended_at"] is None and leg is not None:
             row["ended_at"] = leg.ended_at
-    return list(rows.values())
+    return rows
+
+
+def _recording(rows: Sequence[Row], fact: Fact, file: str) -> Row | None:
+    """A file is one recording, whichever leg tells of it; an event without a file is about the newest of its leg."""
+    for row in reversed(rows):
+        if file and row["file"] == file:
+            return row
+        mine = row["leg_id"] == fact.leg and (not file or not row["file"])
+        if mine and not (fact.type == "recording.started" and row["ended_at"] is not None):
+            return row
+    return None
 
 
 def note(ts: int, data: dict[str, str]) -> Row:

@@ -9,6 +9,7 @@ from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
 from streams.processors.folding.sources import Names, on_channel, take
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
+from streams.processors.folding.times import MICRO
 
 _IDS = ("leg_id", "call_id", "peer_leg_id", "peer_call_id")
 _NATIVE = frozenset({"call_id", "peer_call_id"})
@@ -18,6 +19,7 @@ _LINKING = frozenset({"bridge.joined", "leg.live", "transfer.completed", "transf
 """Types that name more than the four ids."""
 _LEGS_OF_TRANSFER = ("by_leg", "second_by_leg", "transferee_leg", "target_leg")
 
+SKEWED = "clock-skew"
 EARLY = 256
 """Ends that wait for their beginning."""
 
@@ -36,6 +38,8 @@ class Scope:
         """The PBX's clock as far as it was heard."""
         self.heard_at = 0
         """When it was heard last, by our clock."""
+        self.clock_wrong = False
+        """The PBX's clock is off by more than a second, as a reading session measured it."""
         self.coverage = Coverage()
         self.snapshots: list[Snapshot] = []
         """Those whose missing legs are not closed yet."""
@@ -52,6 +56,17 @@ class Scope:
         if call is None and row["type"] == "agent.completed" and not row["leg_id"] and not row["peer_leg_id"]:
             return self._serving.get((row["queue"], row["agent"]))
         return call
+
+    def hear_clock(self, row: Row) -> None:
+        """`source.up` tells what the PBX's clock is ahead of ours: calls of that time have wrong moments, right lengths."""
+        skew = row["data"].get("skew_us", "")
+        if not skew.removeprefix("-").isdecimal():
+            return
+        self.clock_wrong = abs(int(skew)) > MICRO
+        for call in self.calls.values() if self.clock_wrong else ():
+            if SKEWED not in call.flags:
+                call.flags.add(SKEWED)
+                call.changed = True
 
     def early(self, row: Row) -> None:
         """The end of a leg that is not known: kept for the case that its beginning is only late."""
@@ -71,6 +86,8 @@ class Scope:
             touched=now,
         )
         call.natives.add(native)
+        if self.clock_wrong:
+            call.flags.add(SKEWED)
         recalled = self.past.pop((self.merge_key, native))
         if recalled is not None:
             call.said = wire.read_call(recalled.value)
