@@ -58,7 +58,7 @@ class Told:
             )
         if cel is not None and cel.legs:
             return cel.open_legs == 0
-        done = {row["leg_id"] for row in self.cdr} | {row["leg_id"] for row in self.queue_log if row["type"] in _LEAVES}
+        done = {row["leg_id"] for row in self.cdr} | {row["leg_id"] for row in self.queue_log if _leaves(row)}
         return all(row["leg_id"] in done for row in self.queue_log)
 
     def absorb(self, other: "Told") -> None:
@@ -73,8 +73,11 @@ class Told:
             self.known[number] = min(known, self.known.get(number, known), key=itemgetter(0, 1))
 
 
-_LEAVES = frozenset({"queue.left", "agent.completed", "transfer.completed"})
-"""Where a caller's way through a queue ends."""
+def _leaves(row: Row) -> bool:
+    """Whether a caller's way through a queue ends there."""
+    if row["type"] == "queue.left":
+        return bool(row["data"].get("reason") != "connected")
+    return row["type"] in {"agent.completed", "transfer.completed"}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

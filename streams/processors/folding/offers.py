@@ -37,6 +37,8 @@ class Visit:
     position: int | None = None
     left_at: int | None = None
     hint: str = ""
+    said: str = ""
+    """Why the caller left, in queue_log's own words."""
     agent: str = ""
 
 
@@ -132,6 +134,7 @@ def _queue(call: OpenCall, story: Story, fact: Fact, verb: str) -> None:
         if fact.queue in ("", visit.queue) and fact.leg in ("", visit.leg):
             if verb == "left":
                 visit.hint = fact.data.get("reason", "") or visit.hint
+                visit.said = fact.data.get("said", "") or visit.said
                 visit.left_at = fact.ts if visit.left_at is None else visit.left_at
             return
     if verb == "position":  # seen in a snapshot: it came while nobody was listening

@@ -56,6 +56,8 @@ def _reason(visit: Visit, leg: Leg | None, left: int, story: Story, talk: Talk) 
     """
     if visit.agent:
         return "connected"
+    if visit.said:
+        return visit.said
     asked = leg.asked_at if leg is not None else None
     if asked is not None and asked <= left + _TOGETHER:
         return "abandoned"

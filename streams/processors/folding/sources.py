@@ -6,11 +6,13 @@ is computed (`weigh`), so it does not matter which came first.
 
 from collections.abc import Iterable, Iterator
 
-from streams.processors.folding.calls import OpenCall, Row, Told
+from streams.processors.folding.calls import Fact, OpenCall, Row, Told
 from streams.processors.folding.legs import PSEUDO, technology
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born
 
 SOURCES = frozenset({"cel", "cdr", "queue_log"})
+APP = "app.started"
+"""Fact of a channel that began an application which may dial; of CEL only."""
 SAME_NAME_US = 2_000_000
 """A channel's name is used again after a restart of the PBX, which takes longer than this."""
 
@@ -66,8 +68,12 @@ def _live_again(call: OpenCall, told: Told, row: Row) -> bool:
             touched=call.touched,
         )
     leg_id, ts = row["leg_id"], row["ts"]
+    if row["type"] == "leg.updated" and row["data"].get("app"):
+        part.facts.append(Fact(ts, row["seq"], APP, leg_id, "", "", "", "", row["data"]))
     part.last_at = max(part.last_at, ts)
     leg = part.legs.get(leg_id)
+    if leg is not None and row["type"] == "leg.ended" and row["data"].get("by_channel") == row["channel"]:
+        leg.asked_at = ts if leg.asked_at is None else leg.asked_at
     if leg is not None:
         leg.last_at = max(leg.last_at, ts)
     elif leg_id and row["type"] in OWN and technology(row["channel"]) not in PSEUDO:

@@ -1,36 +1,132 @@
 """Which source is believed, for each leg and each fact: decided when the record is computed, never by arrival.
 
-Live events are believed where somebody was reading them; CEL comes next, then CDR with queue_log.
+Live events are believed wherever somebody was reading them. What they did not see (a gap, a leg whose end was only
+concluded, an adapter that was down) is taken from CEL, and what CEL does not tell from CDR and queue_log. Only what live
+events cannot know at all is taken from records in any case: why a caller left a queue.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 
 from streams.processors.folding import record as plain
-from streams.processors.folding.calls import OpenCall, Row
-from streams.processors.folding.from_records import from_cdr
-from streams.processors.folding.times import Interval
+from streams.processors.folding.calls import OpenCall, Row, Told
+from streams.processors.folding.fill import ALIKE_US, fill, whole
+from streams.processors.folding.from_cdr import from_cdr
+from streams.processors.folding.from_cel import from_cel
+from streams.processors.folding.from_queue_log import Lines, said
+from streams.processors.folding.legs import Leg
+from streams.processors.folding.times import Interval, common, merged
+
+_DOUBTS = frozenset({"gap", "estimated", "inferred", "incomplete"})
+
+
+@dataclass(slots=True, kw_only=True)
+class View:
+    """A call as one story: a copy that holds what is believed, from whichever source."""
+
+    call: OpenCall
+    sources: list[str] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)
+    """Legs of which no source knows all."""
+    rough: set[str] = field(default_factory=set)
+    """Legs of agents who took the call at a moment that nothing tells."""
 
 
 def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = ()) -> Row:
     """As `record.record`, of a call that records tell of too."""
-    return plain.record(view(call), short_abandon_s, missed)
+    told = call.told or Told()
+    if call.legs and not _doubtful(call, missed):
+        return _live(call, told, short_abandon_s)
+    view = _view(call, told, missed)
+    healed = bool(call.legs) and call.over and not view.lacking
+    if not call.legs:
+        view.call.flags.add("records")
+    row = plain.record(view.call, short_abandon_s, () if healed else missed)
+    if healed and len(view.sources) > 1:
+        row["quality"] = sorted({*row["quality"], "gap_resolved"} - _DOUBTS)
+    _admit(row, view, missed if call.legs else ((0, view.call.last_at),))
+    row["sources"] = view.sources
+    return row
 
 
-def view(call: OpenCall) -> OpenCall:
-    """The call as one story: a copy that holds what is believed, from whichever source."""
-    told = call.told
-    if told is None or call.legs:
-        return call
-    whole = copy(call)
-    part = told.cel if told.cel is not None and told.cel.legs else from_cdr(call, told)
-    whole.told, whole.legs, whole.facts, whole.open_legs = None, part.legs, part.facts, part.open_legs
-    whole.last_at = told.last_at
-    whole.known = {**told.known, **call.known}
-    whole.flags = call.flags | {"records"}
-    if told.given_up and whole.open_legs:
-        for leg in whole.legs.values():
-            if leg.ended_at is None:
-                leg.ended_at, leg.estimated = leg.last_at + 1, True
-        whole.open_legs = 0
-    return whole
+def _doubtful(call: OpenCall, missed: Sequence[Interval]) -> bool:
+    """Whether something of it may not have been heard. That a leg of an open call has no end is none."""
+    if missed or "gap" in call.flags:
+        return True
+    return any(not whole(leg, ()) and (leg.ended_at is not None or leg.live or call.over) for leg in call.legs.values())
+
+
+def _live(call: OpenCall, told: Told, short_abandon_s: float) -> Row:
+    """Nothing is missing: the records only say what live events cannot."""
+    view = copy(call)
+    view.facts = said(call.facts, told.queue_log)
+    row = plain.record(view, short_abandon_s)
+    row["sources"] = ["live"] if view.facts == call.facts else ["live", "queue_log"]
+    return row
+
+
+def _view(call: OpenCall, told: Told, missed: Sequence[Interval]) -> View:
+    base = copy(call)
+    base.told, base.facts, base.flags = None, list(call.facts), set(call.flags)
+    base.legs = {name: _copy(leg) for name, leg in call.legs.items()}
+    view = View(call=base, sources=["live"] if call.legs else [])
+    view.lacking = {name for name, leg in base.legs.items() if not whole(leg, missed)} or {""}
+    if told.cel is not None and told.cel.legs and view.lacking:
+        view.sources.append("cel")
+        view.lacking = fill(base, from_cel(told.cel), missed, view.lacking)
+    if told.cdr and view.lacking:
+        view.sources.append("cdr")
+        ids = {leg.channel: name for name, leg in base.legs.items() if leg.channel}
+        part, view.rough = from_cdr(call, told.cdr, told.queue_log, ids)
+        view.lacking = fill(base, part, missed, view.lacking)
+    if told.queue_log:
+        view.sources.append("queue_log")
+        Lines(base).add(told.queue_log if not call.legs else _in(told.queue_log, missed))
+        base.facts = said(base.facts, told.queue_log)
+    base.known = {**told.known, **call.known}
+    base.last_at = max(base.last_at, *(leg.last_at for leg in base.legs.values()), *(fact.ts for fact in base.facts), 0)
+    _close(base, over=told.given_up or (call.over and not call.legs))
+    return view
+
+
+def _copy(leg: Leg) -> Leg:
+    mine = copy(leg)
+    mine.stays = list(leg.stays)
+    return mine
+
+
+def _in(rows: Iterable[Row], missed: Sequence[Interval]) -> list[Row]:
+    """The lines about what happened while nobody listened."""
+    holes = [(start - ALIKE_US, end + ALIKE_US) for start, end in missed]
+    return [row for row in rows if any(start <= row["ts"] <= end for start, end in holes)]
+
+
+def _close(base: OpenCall, *, over: bool) -> None:
+    """Where no end is waited for, a leg ends where it was last heard of."""
+    for leg in base.legs.values():
+        if over and leg.ended_at is None:
+            leg.ended_at, leg.estimated = leg.last_at + 1, True
+    base.open_legs = sum(leg.ended_at is None for leg in base.legs.values())
+
+
+def _admit(row: Row, view: View, unheard: Sequence[Interval]) -> None:
+    """None where the sources cannot know: only live events tell of holds, and a CDR knows less still."""
+    bare = view.sources[:1] in (["cdr"], ["queue_log"])
+    if any(leg.music for leg in view.call.legs.values()):
+        unheard = ()  # CEL tells of music since Asterisk 20
+    for part in row["segments"]:
+        start, end = part["connected_at"], part["ended_at"]
+        if start is not None and end is not None and common([(start, end)], merged(unheard)):
+            part["hold_s"] = None
+            row["hold_s"] = None
+        if bare and part["result"] != "answered":
+            part["ring_s"] = None
+        if part["leg_id"] in view.rough:
+            part.update(dict.fromkeys(("connected_at", "ring_s", "talk_s")))
+            row |= dict.fromkeys(("connected_at", "talk_s", "wait_s"))
+    if bare:
+        answered = [part["ring_s"] for part in row["segments"] if part["result"] == "answered"]
+        row["ring_s"] = answered[0] if answered else None
+        row["ivr_s"] = None
+        row["hangup_by"] = "" if row["hangup_by"] == "system" else row["hangup_by"]
