@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 
 from producers.adapter import Context, Frame
 from producers.numbers import NumberPlan
-from producers.pbx._asterisk import records
 from producers.pbx.asterisk_cel import Config, normalise
 from schemas.codec import encode
 from schemas.events import CallEvent
-from streams.runtime.config import Pbx, connector_config
-from streams.runtime.errors import Fatal, Reject
+from streams.runtime.errors import Reject
 
 EPOCH = "1795519805.356696"
 
@@ -281,25 +279,3 @@ def test_any_row_gives_events_or_a_refusal(cells: dict[str, str], kind: str) -> 
         return
     for event in events:
         encode(event)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "fix"),
-    [
-        ("table", "cel; drop table cel", "letters, digits"),
-        ("key", 'a"', "letters, digits"),
-        ("zone", "Mars/Olympus", "no iana zone"),
-    ],
-)
-def test_keys_are_checked_when_the_configuration_is_read(key: str, value: str, fix: str) -> None:
-    """Before anything is opened, naming the key."""
-    section = Pbx.model_validate({"adapter": "asterisk_cel", key: value})
-    with pytest.raises(Fatal, match=rf"pbx.main.{key}: .*{fix}"):
-        connector_config(Config, section, "pbx.main")
-
-
-def test_a_table_needs_an_overlap() -> None:
-    """Without one a row that comes late would be lost in silence."""
-    config = Config(database="sqlite:////tmp/x.db", overlap=0)
-    with pytest.raises(Fatal, match="overlap"):
-        records.feed(config, config.path, config.table, config.key)
