@@ -4,20 +4,18 @@
 `[pbx.main]`. A secret never stands in the TOML file: `secret_file = "/run/secrets/pbx"` names a file that holds it.
 """
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from streams.runtime.errors import Fatal
+from streams.runtime.validation import PREFIX, SECRETS, validated, way_in
 
-PREFIX = "TRUNKLINE_"
 C = TypeVar("C")
 
 
@@ -194,14 +192,14 @@ def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
             tree[key] = given
     base = file.parent if file else Path()
     _read_secret_files(tree, base)
-    settings = _validated(Settings, tree, "")
+    settings = validated(Settings, tree, "")
     # As with secret_file: the same set-up wherever it is started from.
     return settings.model_copy(update={"data_dir": base / settings.data_dir})
 
 
 def connector_config(kind: type[C], section: Pbx | Crm, where: str) -> C:
     """A connector's own `Config` from the extra keys of its section; Fatal names the key and the fix."""
-    return _validated(kind, dict(section.model_extra or {}), where)
+    return validated(kind, dict(section.model_extra or {}), where)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -213,22 +211,13 @@ def _read(file: Path) -> dict[str, Any]:
         raise Fatal(f"{file} is not TOML: {e}") from None
 
 
-_SECRETS = ("secret", "password", "sasl_password", "token", "api_key", "client_secret")
-
-
 def _forbid_secrets(tree: Mapping[str, Any], where: str) -> None:
     for key, value in tree.items():
         path = f"{where}{key}"
         if isinstance(value, Mapping):
             _forbid_secrets(value, f"{path}.")
-        elif key in _SECRETS:
-            raise Fatal(f"{path}: a secret does not stand in the file; {_way_in(path)}")
-
-
-def _way_in(path: str) -> str:
-    """How a secret is given."""
-    env = PREFIX + path.upper().replace(".", "__").replace("-", "_")
-    return f"set {env}, or {path.rpartition('.')[2]}_file to a file that holds it"
+        elif key in SECRETS:
+            raise Fatal(f"{path}: a secret does not stand in the file; {way_in(path)}")
 
 
 def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
@@ -238,71 +227,17 @@ def _put(tree: dict[str, Any], path: list[str], value: str) -> None:
         if not isinstance(branch, dict):
             return
         tree = branch
-    tree[path[-1]] = SecretStr(value) if path[-1] in _SECRETS else value
+    tree[path[-1]] = SecretStr(value) if path[-1] in SECRETS else value
 
 
 def _read_secret_files(tree: dict[str, Any], base: Path, where: str = "") -> None:
     for key, value in list(tree.items()):
         if isinstance(value, dict):
             _read_secret_files(value, base, f"{where}{key}.")
-        elif key.removesuffix("_file") in _SECRETS and key.endswith("_file"):
+        elif key.removesuffix("_file") in SECRETS and key.endswith("_file"):
             del tree[key]
             try:
                 text = (base / value).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as e:
                 raise Fatal(f"{where}{key}: cannot read {value}: {type(e).__name__}; make it readable text") from None
             tree.setdefault(key.removesuffix("_file"), SecretStr(text))
-
-
-def _validated(kind: type[C], tree: Mapping[str, Any], where: str) -> C:
-    errors: list[Any] = []
-    if is_dataclass(kind):  # pydantic lets a plain dataclass ignore what it does not know; we do not
-        unknown = set(tree) - {f.name for f in fields(kind)}
-        errors = [{"type": "extra_forbidden", "loc": (key,)} for key in sorted(unknown)]
-    try:
-        value = TypeAdapter(kind).validate_python(_split_lists(kind, tree))
-    except ValidationError as e:
-        errors += e.errors()
-    if errors:
-        raise Fatal("\n".join(_explain(kind, error, where) for error in errors))
-    return value
-
-
-def _split_lists(kind: type, tree: Any) -> Any:
-    """The environment has no lists: a comma-separated text stands for a tuple."""
-    if not isinstance(tree, Mapping):
-        return tree
-    hints: dict[str, Any] = get_type_hints(kind)
-    done: dict[str, Any] = {}
-    for key, value in tree.items():
-        hint = hints.get(key)
-        if isinstance(value, str) and get_origin(hint) is tuple:
-            done[key] = tuple(part.strip() for part in value.split(",") if part.strip())
-        elif isinstance(hint, type) and issubclass(hint, BaseModel):
-            done[key] = _split_lists(hint, value)
-        elif get_origin(hint) is dict and isinstance(value, Mapping):
-            done[key] = {k: _split_lists(get_args(hint)[1], v) for k, v in value.items()}
-        else:
-            done[key] = value
-    return done
-
-
-def _explain(kind: type, error: Any, where: str) -> str:
-    path = [str(p) for p in error["loc"]] or ["these keys"]  # a check across keys has no place of its own
-    name = where + ("." if where else "") + ".".join(path)
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        close = difflib.get_close_matches(path[-1], _keys(kind, path[:-1]), n=1)
-        return f"{name}: there is no such key; " + (f"did you mean {close[0]}?" if close else "take it out")
-    if error["type"] in ("missing", "missing_argument"):
-        return f"{name}: is needed and missing; " + (_way_in(name) if path[-1] in _SECRETS else "add it")
-    given = "" if path[-1] in _SECRETS else f" (given: {error['input']!r})"
-    return f"{name}: {error['msg'].lower().removeprefix('value error, ')}{given}; see reference.toml for what it takes"
-
-
-def _keys(kind: Any, path: list[str]) -> list[str]:
-    for step in path:
-        hint = get_type_hints(kind).get(step) if isinstance(kind, type) else None
-        kind = hint if hint is not None else getattr(kind, "__args__", (None, kind))[1]
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return list(kind.model_fields)
-    return [f.name for f in fields(kind)]

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
-from streams.runtime.config import ClickHouse
+from sinks.clickhouse.sink import open_writer
+from sinks.clickhouse.writer import ClickHouseWriter
+from streams.runtime.config import ClickHouse, Settings
 from tests.sinks.clickhouse.world import World
 from tests.support.services import ClickHouseServer
 
@@ -26,3 +29,25 @@ def make_world(tmp_path: Path, kafka: str, clickhouse: ClickHouseServer, databas
     yield make
     for world in made:
         world.stop()
+
+
+@pytest.fixture
+def settings(clickhouse: ClickHouseServer, database: str) -> Settings:
+    password = SecretStr(clickhouse.password)
+    return Settings(
+        clickhouse=ClickHouse(url=clickhouse.url, database=database, user=clickhouse.user, password=password)
+    )
+
+
+@pytest.fixture
+def writer(settings: Settings) -> Iterator[ClickHouseWriter]:
+    made = open_writer(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(writer: ClickHouseWriter, clickhouse: ClickHouseServer, database: str) -> Iterator[Client]:
+    """After the migrations."""
+    with clickhouse.connect(database) as made:
+        yield made

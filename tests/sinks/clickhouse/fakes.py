@@ -114,3 +114,9 @@ class FakeDeadLetters:
 
     def send(self, _: Batch, rejected: Sequence[Rejected]) -> None:
         self.effects.append(f"dead {[r.offset for r in rejected]}")
+
+
+def batch_of(topic: str, values: Sequence[bytes | None], first: int = 0) -> Batch:
+    """These values one after the other, from that offset on."""
+    messages = [Record(at=at, body=value) for at, value in enumerate(values, first)]
+    return Batch(topic=topic, partition=0, first=first, last=first + len(values) - 1, messages=messages)

@@ -1,18 +1,16 @@
 """What arrives in the tables: every field of every example, versions side by side, revisions, reports."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from schemas.codec import HEADER, as_row, encode, header
-from schemas.events import AgentState, Call, CallEvent, CrmWrite, QueueVisit, Segment
+from schemas.events import Call, CallEvent, CrmWrite, QueueVisit, Segment
 from schemas.samples import samples
 from schemas.topics import manifest
 from sinks.clickhouse.avro import extended
@@ -20,43 +18,15 @@ from sinks.clickhouse.migrate import migrate, migrations
 from sinks.clickhouse.sink import open_writer
 from sinks.clickhouse.tables import TABLES, Format, Table, formats
 from sinks.clickhouse.writer import ClickHouseWriter
-from sinks.sink import Batch
-from streams.runtime.config import ClickHouse, Settings
+from streams.runtime.config import Settings
 from streams.runtime.errors import Fatal
-from tests.sinks.clickhouse.fakes import Record
+from tests.sinks.clickhouse.fakes import batch_of
 from tests.support.services import ClickHouseServer
 
 pytestmark = pytest.mark.integration
 
 SECOND = 1_000_000
 START = 1_790_000_000 * SECOND
-
-
-@pytest.fixture
-def settings(clickhouse: ClickHouseServer, database: str) -> Settings:
-    password = SecretStr(clickhouse.password)
-    return Settings(
-        clickhouse=ClickHouse(url=clickhouse.url, database=database, user=clickhouse.user, password=password)
-    )
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[ClickHouseWriter]:
-    made = open_writer(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(writer: ClickHouseWriter, clickhouse: ClickHouseServer, database: str) -> Iterator[Client]:
-    """After the migrations."""
-    with clickhouse.connect(database) as made:
-        yield made
-
-
-def batch(topic: str, values: Sequence[bytes | None], first: int = 0) -> Batch:
-    messages = [Record(at=at, body=value) for at, value in enumerate(values, first)]
-    return Batch(topic=topic, partition=0, first=first, last=first + len(values) - 1, messages=messages)
 
 
 def call(number: int, **fields: Any) -> Call:
@@ -86,7 +56,7 @@ def plain(value: Any) -> Any:
 def test_every_field_of_every_example_arrives(table: Table, writer: ClickHouseWriter, client: Client) -> None:
     """Nested, nullable, bytes, times to the microsecond: as they were sent."""
     records = samples(table.topic)
-    assert writer.write(batch(table.topic, [encode(r) for r in records])) == []
+    assert writer.write(batch_of(table.topic, [encode(r) for r in records])) == []
     found = client.query(f"SELECT * FROM {table.name} ORDER BY _offset", column_formats={"event_id": "bytes"})
     rows = [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
     assert [{k: plain(v) for k, v in row.items() if k[0] != "_"} for row in rows] == [as_row(r) for r in records]
@@ -159,7 +129,7 @@ def test_old_versions_go_in_beside_new_ones(
     monkeypatch.setattr("sinks.clickhouse.writer.formats", lambda _: known)
     new = encode(CrmWrite(tenant="acme", crm="s", call_id="main:1", state="INTENT", rev=1, at=START))
     old = header(7) + new[HEADER:-1]  # an empty last field is one byte
-    assert writer.write(batch("crm-writes", [new, old, new, old])) == []
+    assert writer.write(batch_of("crm-writes", [new, old, new, old])) == []
     assert client.query("SELECT count(), uniqExact(_offset), uniqExact(at) FROM crm_writes").result_rows == [(4, 4, 1)]
 
 
@@ -174,7 +144,7 @@ def test_the_highest_revision_wins_before_and_after_merges(writer: ClickHouseWri
         call(3, rev=2, state="merged", merged_into="main:2"),
     ]
     for offset, revision in enumerate(revisions):
-        writer.write(batch("calls", [encode(revision)], first=offset))
+        writer.write(batch_of("calls", [encode(revision)], first=offset))
     latest = [("main:1", 2, "busy"), ("main:2", 3, "answered")]
     sql = "SELECT call_id, rev, outcome FROM calls_latest ORDER BY call_id"
     assert client.query(sql).result_rows == latest
@@ -187,7 +157,7 @@ def test_the_ledgers_last_word_is_one_row_per_call(writer: ClickHouseWriter, cli
     entry = CrmWrite(tenant="acme", crm="s", call_id="main:1", state="INTENT", rev=1, at=START)
     later = replace(entry, at=START + SECOND)
     entries = [entry, later, replace(later, state="CONFIRMED"), replace(entry, call_id="main:2")]
-    writer.write(batch("crm-writes", [encode(e) for e in entries]))
+    writer.write(batch_of("crm-writes", [encode(e) for e in entries]))
     found = client.query("SELECT call_id, state FROM crm_writes_latest ORDER BY call_id").result_rows
     assert found == [("main:1", "CONFIRMED"), ("main:2", "INTENT")]
 
@@ -196,8 +166,8 @@ def test_a_duplicate_of_any_age_changes_no_answer(writer: ClickHouseWriter, clie
     """The same event again at another place of the log, past every token."""
     events = samples("call-events-enriched")
     values = [encode(e) for e in events]
-    writer.write(batch("call-events-enriched", values))
-    writer.write(batch("call-events-enriched", values, first=1000))
+    writer.write(batch_of("call-events-enriched", values))
+    writer.write(batch_of("call-events-enriched", values, first=1000))
     client.command("OPTIMIZE TABLE call_events FINAL")
     assert client.query("SELECT count() FROM call_events").result_rows == [(len(events),)]
 
@@ -223,7 +193,7 @@ def test_the_reports_answer(writer: ClickHouseWriter, client: Client) -> None:
         )
         for number, (wait, reason) in enumerate(waits)
     ]
-    writer.write(batch("calls", [encode(c) for c in calls]))
+    writer.write(batch_of("calls", [encode(c) for c in calls]))
     answers = {}
     for file in files("sinks.clickhouse").joinpath("queries").iterdir():
         result = client.query(file.read_text(encoding="utf-8"))
@@ -243,39 +213,6 @@ def test_the_reports_answer(writer: ClickHouseWriter, client: Client) -> None:
     assert [sales[part] for part in parts] == [5, 1, 1, 3, 2, 1]
 
 
-def test_an_agents_states_are_intervals_without_a_hole(writer: ClickHouseWriter, client: Client) -> None:
-    """Each state once, at its highest revision, until the next begins; a corrected beginning is the one that counts."""
-    told = [
-        ("available", 1, 1, 0),
-        ("on_call", 2, 1, 60),
-        ("paused", 3, 1, 100),
-        ("paused", 3, 2, 90),
-        ("available", 4, 1, 120),
-    ]
-    states = [
-        AgentState(
-            tenant="acme",
-            pbx="main",
-            agent_id=agent,
-            state=state,
-            since=START + at * SECOND,
-            received_at=START,
-            number=number,
-            rev=rev,
-        )
-        for agent in ("ann", "bob")
-        for state, number, rev, at in told
-    ]
-    writer.write(batch("agent-states", [encode(s) for s in states]))
-    found = client.query("SELECT agent_id, state, seconds FROM agent_state_intervals ORDER BY agent_id, number")
-    expected = [("available", 60.0), ("on_call", 30.0), ("paused", 30.0), ("available", None)]
-    assert found.result_rows == [(agent, *each) for agent in ("ann", "bob") for each in expected]
-    sql = files("sinks.clickhouse").joinpath("queries/agent_time.sql").read_text(encoding="utf-8")
-    (ann, _) = client.query(sql).named_results()
-    assert (ann["agent"], ann["available_s"], ann["on_call_s"], ann["paused_s"]) == ("ann", 60, 30, 30)
-    assert ann["occupancy"] == pytest.approx(0.333)
-
-
 def test_a_row_that_is_read_askew_is_found(
     writer: ClickHouseWriter, client: Client, clickhouse: ClickHouseServer
 ) -> None:
@@ -288,7 +225,7 @@ def test_a_row_that_is_read_askew_is_found(
     else:
         pytest.skip("this engine acknowledges inserts that break a constraint")
     good = [encode(e) for e in samples("call-events-enriched")]
-    assert [r.offset for r in writer.write(batch("call-events-enriched", [good[0] + b"\0"]))] == [0]
+    assert [r.offset for r in writer.write(batch_of("call-events-enriched", [good[0] + b"\0"]))] == [0]
     assert client.query("SELECT count() FROM call_events").result_rows == [(0,)]
 
 
@@ -307,5 +244,5 @@ def test_a_foreign_record_type_is_refused(writer: ClickHouseWriter) -> None:
     event = CallEvent(
         event_id=b"0" * 16, tenant="t", pbx="p", merge_key="t/p", type="note", ts=START, received_at=START
     )
-    (rejected,) = writer.write(batch("call-events-enriched", [encode(event)]))
+    (rejected,) = writer.write(batch_of("call-events-enriched", [encode(event)]))
     assert rejected.reason == "schema number 100001 is no released version of EnrichedCallEvent"

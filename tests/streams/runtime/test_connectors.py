@@ -8,6 +8,7 @@ import pytest
 from streams.runtime import config, connectors, plugins
 from streams.runtime.config import Settings
 from streams.runtime.errors import Fatal
+from streams.runtime.validation import validated
 
 AMI = {"adapter": "asterisk_ami", "host": "h", "username": "u", "secret": "s"}
 
@@ -74,7 +75,7 @@ def test_a_module_with_two_connectors_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_a_name_is_fit_for_ids_and_files(name: str) -> None:
     """It is in call ids, keys and folder names."""
     with pytest.raises(Fatal, match="pattern"):
-        config._validated(Settings, {"pbx": {name: AMI}}, "")
+        validated(Settings, {"pbx": {name: AMI}}, "")
 
 
 def test_a_number_plan_that_is_no_expression_is_told(tmp_path: Path) -> None:
