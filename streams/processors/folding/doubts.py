@@ -70,7 +70,11 @@ def _alone(call: OpenCall, story: Story) -> bool:
 
 
 def _half_dialled(call: OpenCall) -> bool:
-    """A leg's dial ended that had not begun, or began and did not end. (Of the PBX's own only the end may be told.)"""
+    """A leg's dial ended that had not begun, or began and did not end.
+
+    Of the PBX's own only the end may be told; and what a pickup ends is the dial of whoever took the call.
+    """
+    swapped = {leg for fact in call.facts if fact.type == "pickup" for leg in (fact.leg, fact.peer)}
     open_: set[str] = set()
     ended: set[str] = set()
     for fact in call.facts:
@@ -78,7 +82,7 @@ def _half_dialled(call: OpenCall) -> bool:
             open_.add(fact.peer)
         elif fact.leg and fact.type == "dial.ended":
             ended.add(fact.peer)
-    return open_ != ended
+    return not (open_ ^ ended) <= swapped
 
 
 def _unannounced(call: OpenCall, story: Story, parties: Parties, talk: Talk) -> bool:

@@ -150,7 +150,8 @@ def participants(parties: Parties, parts: Sequence[Row]) -> list[Row]:
         role = {"inbound": "customer", "outbound": "agent"}.get(parties.direction, "caller")
         role = "customer" if first is parties.customer else role
         number = parties.number if role == "customer" else first.e164
-        rows[first.agent or first.id] = _participant(role, first.number, number, first.name, first.id)
+        shown = parties.number if role == "customer" and parties.direction == "outbound" else first.number
+        rows[first.agent or first.id] = _participant(role, shown, number, first.name, first.id)
     for part in parts:
         key = part["agent"] or part["leg_id"]
         if key not in rows:

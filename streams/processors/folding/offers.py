@@ -174,7 +174,7 @@ def _fold_local(call: OpenCall, story: Story) -> None:
         others = {half.id for half in halves[outer.local]} - {outer.id}
         phones = [inner for inner in story.offers.values() if inner.caller in others]
         for phone in phones:
-            phone.caller, phone.at = offer.caller, min(phone.at, offer.at)
+            phone.caller, phone.at = offer.caller or phone.caller, min(phone.at, offer.at)
             phone.queue, phone.agent = offer.queue or phone.queue, offer.agent or phone.agent
             phone.told, phone.taken = offer.told or phone.told, offer.taken or phone.taken
             phone.by = offer.by or phone.by

@@ -106,7 +106,7 @@ def _unoffered(story: Story, parties: Parties) -> str:
         return "failed"
     ordered = story.offers.get(first.id)
     if ordered is not None and first.answered_at is None:
-        return _OF_RESULT[result_of(ordered, first, parties)]
+        return _OF_RESULT.get(result_of(ordered, first, parties), "failed")
     if first.closed:
         return "closed"
     if first.answered_at is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from streams.processors.folding.calls import Fact, OpenCall, Row
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.offers import Story
-from streams.processors.folding.parties import Parties
+from streams.processors.folding.parties import Parties, ordered
 from streams.processors.folding.times import lasted, merged, seconds
 
 MICRO = 1_000_000
@@ -31,14 +31,11 @@ def particulars(call: OpenCall, story: Story, parties: Parties) -> Row:
 
 
 def _initiation(call: OpenCall, story: Story, parties: Parties) -> str:
-    """A first leg that was itself dialled, by nobody or through a Local channel, was made on somebody's order."""
     first = parties.first
     if first is None:
         return ""
-    offer = story.offers.get(first.id)
-    if offer is not None:
-        caller = call.legs.get(offer.caller)
-        return "originated" if not offer.caller or (caller is not None and caller.local) else ""
+    if ordered(call, story, first) is not None:
+        return "originated"
     if not first.direction:
         return ""
     return "incoming" if first.direction == "inbound" else "dialled"

@@ -22,14 +22,23 @@ class Parties:
         return leg is self.customer or leg.external
 
 
+def ordered(call: OpenCall, story: Story, first: Leg) -> Offer | None:
+    """The dial of the first leg where the PBX was told to make it: nobody is its caller, or a Local channel is."""
+    offer = story.offers.get(first.id)
+    if offer is None:
+        return None
+    caller = call.legs.get(offer.caller)
+    return offer if not offer.caller or (caller is not None and caller.local) else None
+
+
 def cast(call: OpenCall, story: Story) -> Parties:
     people = [leg for leg in call.legs.values() if not leg.local] or list(call.legs.values())
     if not people:
         return Parties(None, None, "", "")
     first = min(people, key=lambda leg: (age(leg.id, leg.created_at), leg.created_at))
-    ordered = story.offers.get(first.id)
-    if ordered is not None and not ordered.caller and (ordered.outside or first.external):
-        return Parties(first, first, "outbound", ordered.outside or first.customer)  # the customer was called first
+    order = ordered(call, story, first)
+    if order is not None and (order.outside or first.external):
+        return Parties(first, first, "outbound", order.outside or first.customer)  # the customer was called first
     direction = first.direction or _direction(call, first, story)
     if direction == "inbound":
         return Parties(first, first, direction, "" if first.hidden else first.customer)

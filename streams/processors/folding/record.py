@@ -81,24 +81,19 @@ def _names(parties: Parties, parts: Sequence[Row]) -> Row:
     back = outbound and parties.customer is parties.first  # a call-back: the customer is called, and then the agent
     answers = [part for part in talked if part["leg_id"] != first.id or back]
     reached = min(answers, key=_connected, default=None)
-    return {
-        "customer_raw": _raw(first, customer, outbound=outbound, back=back) if parties.number else "",
+    row = {
+        "customer_raw": (first.dialled or customer.number if outbound else customer.number) if parties.number else "",
         "did": first.did,
         "caller_number": first.number,
         "caller_e164": first.e164,
         "caller_name": first.name,
-        "dialled_number": parties.number if back else first.dialled or (customer.number if outbound else ""),
-        "dialled_e164": parties.number if back else first.dialled_e164 or (customer.e164 if outbound else ""),
+        "dialled_number": first.dialled or (customer.number if outbound else ""),
+        "dialled_e164": first.dialled_e164 or (customer.e164 if outbound else ""),
         "reached_number": reached["number"] or reached["agent"] if reached is not None else "",
         "reached_name": reached["name"] if reached is not None else "",
         "agent": max(agents, key=_connected)["agent"] if agents else "",
     }
-
-
-def _raw(first: Leg, customer: Leg, *, outbound: bool, back: bool) -> str:
-    if back:
-        return customer.customer
-    return first.dialled or customer.number if outbound else customer.number
+    return row | dict.fromkeys(("customer_raw", "dialled_number", "dialled_e164"), parties.number) if back else row
 
 
 _NOBODY = Leg(id="", created_at=0, last_at=0)
@@ -147,7 +142,8 @@ def _sum(waits: Iterable[float | None]) -> float | None:
 def _ring(parts: Sequence[Row]) -> float | None:
     """Of the party that was reached; when nobody was, of the last one that rang."""
     taken = [part for part in parts if part["connected_at"] is not None and part["ring_s"] is not None]
-    rung: float | None = next((part["ring_s"] for part in taken), parts[-1]["ring_s"] if parts else None)
+    rang = [part["ring_s"] for part in parts if part["ring_s"] is not None]
+    rung: float | None = next((part["ring_s"] for part in taken), rang[-1] if rang else None)
     return rung
 
 

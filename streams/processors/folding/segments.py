@@ -94,15 +94,20 @@ def _offered(call: OpenCall, offer: Offer, leg: Leg | None, parties: Parties, ta
     result = result_of(offer, leg, parties)
     closed = leg is None or leg.ended_at is not None or bool(offer.status and offer.status != "ANSWER")
     row = _row(offer.agent, leg, kind=_kind(leg, parties), queue=offer.queue)
+    if leg is parties.customer and leg is parties.first and leg is not None:
+        row["number"] = parties.number  # a call-back shows the house's own number to the leg that it dials
     rang = leg.ringing_at if leg is not None else None
     answered = leg.answered_at if leg is not None else None
+    picked_up = rang is None and answered is not None and answered < offer.at
     over = leg.ended_at if leg is not None and leg.ended_at is not None else offer.status_at
     if leg is not None and leg.ended_at is None and offer.status == "ANSWER":
         over = None  # the Dial is over with the answer, the party's part is not
     row |= {
         "offered_at": offer.at,
         "ringing_at": rang,
-        "ring_s": lasted(offer.at if rang is None else rang, over if answered is None else answered),
+        "ring_s": None
+        if picked_up
+        else lasted(offer.at if rang is None else rang, over if answered is None else answered),
         "result": result if closed or answered is not None else "",
         "by": offer.by,
     }
