@@ -60,6 +60,11 @@ class Lists:
         """The ids of all channels."""
         return [uniqueid for uniqueid, _ in _legs(self.channels)]
 
+    @property
+    def members(self) -> list[bytes]:
+        """The row of every member of every queue."""
+        return [raw for raw in self.queues.items if raw.startswith(b"Event: QueueMember\r")]
+
     def rows(self, of: Collection[bytes]) -> Iterator[tuple[bytes, dict[str, str]]]:
         """The row of each of these channels, then of those who wait; with what is known of its bridge."""
         bridges = {fields.get("bridgeuniqueid", ""): fields for fields in map(parse, self.bridges.items)}

@@ -59,6 +59,7 @@ class Session:
         self._pinged_at: float | None = None
         self._heard_at = self._clock.monotonic()
         self._snapshot_at = 0
+        self._devices: tuple[bytes, ...] = ()
         self._answered = False
         """A ping was, and how far we have read is to be told."""
         self._audited_at: float | None = None
@@ -185,6 +186,7 @@ class Session:
 
         self._client.ask("Ping", {}, begun)
         self._client.ask("CoreStatus", {}, self._started)
+        self._client.ask("DeviceStateList", {}, self._listed_devices, listed=True)
         ask(self._client, self._synced)
 
     def _announce(self, before: int) -> None:
@@ -209,6 +211,10 @@ class Session:
         self._restarted = young or (bool(self._startup) and bool(startup) and startup != self._startup)
         self._startup = startup or self._startup
 
+    def _listed_devices(self, answer: Answer) -> None:
+        """Answers come in the order of the questions, so they are there before the lists are."""
+        self._devices = answer.items
+
     def _synced(self, lists: Lists) -> None:
         held, self._held = self._held or [], None
         self._syncing = False
@@ -216,6 +222,9 @@ class Session:
         if lists.channels.ok:
             self._audited_at = self._clock.monotonic()
             self._tell_strangers(lists, self._snapshot_at, now)
+            self._out += [
+                self._frame(raw, now, self._listing(self._snapshot_at)) for raw in (*self._devices, *lists.members)
+            ]
             data = {"from_us": str(self._gap_from), "to_us": str(self._snapshot_at), "live": told(lists.live)}
             if self._restarted:
                 data["restarted"] = "1"
@@ -232,9 +241,13 @@ class Session:
 
         A leg whose Hangup came while the list was made is not told as live: it would be revived.
         """
-        facts = {"at": f"{at // MICRO}.{at % MICRO:06d}", "session": self._token}
+        facts = self._listing(at)
         for raw, bridge in lists.rows(self._inventory.strangers(lists.live)):
             self._out.append(self._frame(raw, now, facts | bridge))
+
+    def _listing(self, at: int) -> dict[str, str]:
+        """What a row of a list does not tell itself."""
+        return {"at": f"{at // MICRO}.{at % MICRO:06d}", "session": self._token}
 
     def _audit(self) -> None:
         """Have the lists made again, between two pings.

@@ -181,9 +181,15 @@ def cel(site: Site, fields: Fields) -> Iterator[Facts]:
 
 
 def snapshot(site: Site, fields: Fields, told: Mapping[str, str]) -> Iterator[Facts]:
-    """A row of a resync: a live channel, or a caller who waits. `told` is what the feed knows beside it."""
+    """A row of a resync: a live channel, a caller who waits, a queue's member, a telephone.
+
+    `told` is what the feed knows beside it.
+    """
     name = fields.get("event", "")
     known_besides = {key: value for key, value in told.items() if key != "at"}
+    if name in ("QueueMember", "DeviceStateChange"):
+        for listed in people.listed(site, fields):
+            yield {**listed, "data": listed["data"] | known_besides, "synthetic": True}
     if name == "CoreShowChannel":
         facts = leg_of(site, fields)
         if not facts:
