@@ -48,6 +48,7 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
         "native_ids": sorted(call.natives),
         "quality": _quality(call, missed),
         "events": call.events,
+        "sources": ["live", "snapshot"] if any(leg.live for leg in call.legs.values()) else ["live"],
     }
     if call.over:
         row["outcome"] = outcome.outcome(story, parties, visits=visits, parts=parts, talk=talk, short_s=short_abandon_s)
