@@ -133,7 +133,7 @@ class Fold:
         scope.latest = max(scope.latest, row["ts"])
         call = scope.find(row)
         if call is None:
-            call = self._unknown(scope, row, offset, now)
+            call = self._unknown(scope, row, tail, offset, now)
             if call is None:
                 return
         elif row["event_id"] in call.seen:
@@ -148,6 +148,11 @@ class Fold:
         self._await_end(call)
         if not self.silent and (due or merged):
             self._revise(call, now)
+        while scope.found:
+            early, its_tail, its_offset = scope.found.pop()
+            call = scope.find(early) or call
+            call.low = min(call.low, its_offset)
+            self._take(early, its_tail, its_offset, now)
 
     def _apart(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> bool:
         """Events about the source itself, and those that come from records. Tells whether it was one."""
@@ -188,14 +193,15 @@ class Fold:
         elif call in self.ending:
             del self.ending[call]
 
-    def _unknown(self, scope: Scope, row: Row, offset: int, now: int) -> OpenCall | None:
+    def _unknown(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> OpenCall | None:
         """An event of no open call: it begins one, is late for a finished one, or is about none."""
         native = row["call_id"] or row["leg_id"]
         found = self.past.final(scope.merge_key, row["leg_id"]) or self.past.final(scope.merge_key, native)
         if found is None:
-            if row["type"] == "leg.ended":
-                scope.early(row)
-            return scope.begin(row, native, offset, now) if begins(row) else None
+            if begins(row):
+                return scope.begin(row, native, offset, now)
+            scope.early(row, tail, offset)
+            return None
         key, finished = found
         if begins(row) and key[1] != row["leg_id"] and row["ts"] > self.past.ended_at(finished):
             # A new leg under the name of a call that was over: it cannot be put into a record whose events are gone.

@@ -21,7 +21,9 @@ _LEGS_OF_TRANSFER = ("by_leg", "second_by_leg", "transferee_leg", "target_leg")
 
 SKEWED = "clock-skew"
 EARLY = 256
-"""Ends that wait for their beginning."""
+"""Names under which events wait for their call to begin."""
+Waiting = tuple[Row, bytes, int]
+"""An event, its tail, its offset."""
 
 
 class Scope:
@@ -46,7 +48,9 @@ class Scope:
         self._of: dict[str, OpenCall] = {}
         self._serving: dict[tuple[str, str], OpenCall] = {}
         """(queue, agent) of an AgentConnect that is not complete: AgentComplete may come without any id."""
-        self._early: dict[str, Row] = {}
+        self._early: dict[str, list[Waiting]] = {}
+        self.found: list[Waiting] = []
+        """Events that came before their call began, and now have one."""
         self.names = Names()
 
     def find(self, row: Row) -> OpenCall | None:
@@ -68,10 +72,12 @@ class Scope:
                 call.flags.add(SKEWED)
                 call.changed = True
 
-    def early(self, row: Row) -> None:
-        """The end of a leg that is not known: kept for the case that its beginning is only late."""
-        self._early[row["leg_id"]] = row
-        if len(self._early) > EARLY:
+    def early(self, row: Row, tail: bytes, offset: int) -> None:
+        """An event that begins no call, of a call that is not known: kept for the case that the beginning is only late."""
+        for key in _IDS:
+            if row[key]:
+                self._early.setdefault(row[key], []).append((row, tail, offset))
+        while len(self._early) > EARLY:
             del self._early[next(iter(self._early))]
 
     def begin(self, row: Row, native: str, offset: int, now: int) -> OpenCall:
@@ -116,9 +122,6 @@ class Scope:
         elif leg_id and kind in OWN and technology(row["channel"]) not in PSEUDO:
             leg = call.legs[leg_id] = born(row)
             call.open_legs += 1
-            ended = self._early.pop(leg_id, None)
-            if ended is not None:
-                STEPS["leg.ended"](call, leg, ended)
         if kind == "agent.connected":
             self._serving[row["queue"], row["agent"]] = call
         elif kind == "agent.completed":
@@ -214,6 +217,8 @@ class Scope:
     def _name(self, call: OpenCall, token: str) -> None:
         self._of[token] = call
         call.tokens.append(token)
+        if self._early:
+            self.found += self._early.pop(token, ())
 
     def forget(self, call: OpenCall) -> None:
         """The call is final: no event finds it any more."""
