@@ -71,7 +71,7 @@ def _queue(exchange: Exchange, message: Message, name: str, at: int) -> Iterator
     yield message.item("QueueParams", _block(params | {"ServicelevelPerf2": 0.0, "Weight": 0}))
     wanted = message.get("member", "")
     for device, member in queue.members.items():
-        if wanted in {"", device, member.agent.name}:
+        if member.present and wanted in {"", device, member.agent.name}:
             told = dict(exchange.presence.member(queue, member))
             names = {"Name": told.pop("MemberName"), "Location": told.pop("Interface")}
             del told["Queue"], told["Ringinuse"]

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from producers.simulator.breaks import Breaks
 from producers.simulator.directory import directory, to_jsonl
 from producers.simulator.exchange import Exchange
 from producers.simulator.faults import Faults, Loss
@@ -80,6 +81,12 @@ def asterisk(
     contacts: Annotated[int, typer.Option(help="Customers in the directory.")] = 500,
     contacts_out: Annotated[Path | None, typer.Option(help="Write the directory there as JSON lines.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Append what really happened there, a JSON line a call.")] = None,
+    breaks: Annotated[
+        float, typer.Option(help="Seconds between two breaks of an agent, on average: pauses and log-outs; 0: none.")
+    ] = 0.0,
+    agent_truth: Annotated[
+        Path | None, typer.Option(help="Append every break there, a JSON line for its begin and one for its end.")
+    ] = None,
     cdr_file: Annotated[Path | None, typer.Option(help="Append Master.csv lines there.")] = None,
     zone: Annotated[str, typer.Option(help="The PBX's zone: call detail records are in local time.")] = "UTC",
     system_name: Annotated[str, typer.Option(help="Asterisk's systemname: prefix of every uniqueid.")] = "",
@@ -126,7 +133,8 @@ def asterisk(
             zone=local,
             record=_append(files, cdr_file),
         )
-        player = Player(centre, exchange, _append(files, truth), calls, loss)
+        away = Breaks(exchange, centre, seed=seed, every_s=breaks, witness=_append(files, agent_truth), speed=speed)
+        player = Player(centre, exchange, _append(files, truth), calls, loss, breaks=away)
         server = Server(player, gate, clock, faults=faults, seed=seed)
         end = {"crash_after": crash_after, "restart_after": restart_after, "shutdown_after": shutdown_after}
         tls = _tls(tls_cert, tls_key)

@@ -14,7 +14,7 @@ from producers.simulator.cdr import Row, csv_line, event_fields
 from producers.simulator.frames import Bridge, Frame, Leg, Wire
 from producers.simulator.presence import Presence
 from producers.simulator.queues import Queues
-from producers.simulator.roster import Staff
+from producers.simulator.roster import Agent, Staff
 from producers.simulator.script import MICRO, Ref, Step, Value
 
 
@@ -92,6 +92,18 @@ class Exchange:
             self._ended(step, leg)
             after = after | self.presence.touched(step.event, leg)
         frames += self.presence.frames(at, after)
+        return frames
+
+    def change(self, at: int, agent: Agent, state: str, reason: str) -> list[Frame]:
+        """An agent goes on a break or comes back, in every queue: app_queue.c, set_member_paused, add_to_queue."""
+        frames: list[Frame] = []
+        for queue in [self.queues.all[name] for name in agent.queues]:
+            member = queue.members[agent.device]
+            event = "QueueMemberPause" if member.present else "QueueMemberAdded"
+            if state == "logged_out":
+                event = "QueueMemberRemoved"
+            member.present, member.paused, member.reason = state != "logged_out", state == "paused", reason
+            frames.append(self.wire.event(self.opening + at, event, (), self.presence.member(queue, member)))
         return frames
 
     def _create(self, run: Run, step: Step, at: int) -> None:

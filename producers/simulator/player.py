@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from producers.simulator.breaks import Breaks
 from producers.simulator.exchange import Exchange, Run
 from producers.simulator.faults import Loss
 from producers.simulator.frames import Frame, Leg
@@ -36,10 +37,13 @@ class Player:
         witness: Callable[[bytes], object],
         calls: int | None = None,
         loss: Loss | None = None,
+        *,
+        breaks: Breaks | None = None,
     ) -> None:
         self.centre = centre
         self.exchange = exchange
         self._loss = loss or Loss()
+        self._breaks = breaks
         self.finished = 0
         self._witness = witness
         self._coming: Iterator[Call] = centre.calls()
@@ -54,6 +58,8 @@ class Player:
         times = [self._active[0].at] if self._active else []
         if self._next is not None:
             times.append(self._next.steps[0].at)
+        if self._breaks is not None and (pause := self._breaks.due(coming=bool(times))) is not None:
+            times.append(pause)
         return min(times, default=None)
 
     def advance(self, until: int, most: int = 1 << 62) -> list[Frame]:
@@ -63,6 +69,10 @@ class Player:
             due = self.due
             if due is None or due > until:
                 break
+            busy = bool(self._active) or self._next is not None
+            if self._breaks is not None and self._breaks.due(coming=busy) == due:
+                frames += self._breaks.advance(due)
+                continue
             if self._next is not None and self._next.steps[0].at == due:
                 self.add(self._next)
                 self._plan()
@@ -150,6 +160,8 @@ class Player:
             self.centre.diary.release(active.number, at)
             self._close(active.run, active.call.truth.cut(at), "crash")
         self._active.clear()
+        if self._breaks is not None:
+            self._breaks.forget()
         self.stop()
 
     def boot(self, at: int) -> None:

@@ -47,7 +47,7 @@ class Presence:
             told += [
                 self._wire.event(at, "QueueMemberStatus", (), self.member(queue, queue.members[device]))
                 for queue in self._queues.all.values()
-                if device in queue.members
+                if device in queue.members and queue.members[device].present
             ]
         return told
 
@@ -79,8 +79,8 @@ class Presence:
             ("LoginTime", self._login),
             ("InCall", str(int(member.talk is not None))),
             ("Status", str(self.status(member))),
-            ("Paused", "0"),
-            ("PausedReason", ""),
+            ("Paused", str(int(member.paused))),
+            ("PausedReason", member.reason),
             ("Ringinuse", "0"),
             ("Wrapuptime", "0"),
         )

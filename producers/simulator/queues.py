@@ -25,6 +25,10 @@ class Member:
     last: int = 0
     talk: Talk | None = None
     """The visit that this member has taken."""
+    present: bool = True
+    """Logged in to the queue."""
+    paused: bool = False
+    reason: str = ""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from producers.simulator.breaks import Breaks
 from producers.simulator.directory import directory
 from producers.simulator.exchange import Exchange
 from producers.simulator.faults import Loss
@@ -19,12 +20,13 @@ OPENING = 1_700_000_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
-    """A centre, its player, and the truth lines and Master.csv lines that it has written so far."""
+    """A centre, its player, and the lines of truth, of Master.csv and of agents' breaks that it has written so far."""
 
     centre: Centre
     player: Player
     told: list[bytes]
     records: list[bytes]
+    breaks: list[bytes]
 
     @property
     def truths(self) -> list[dict[str, Any]]:
@@ -46,6 +48,7 @@ def build(
     mix: Mapping[str, float] | None = None,
     wire: Wire | None = None,
     loss: Loss | None = None,
+    breaks: float = 0.0,
 ) -> Played:
     """A centre with 40 customers that has not begun to play."""
     settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=20.0)
@@ -55,7 +58,10 @@ def build(
     told: list[bytes] = []
     records: list[bytes] = []
     exchange = Exchange(centre.staff, opening=OPENING, seed=seed, wire=wire, record=records.append)
-    return Played(centre=centre, player=Player(centre, exchange, told.append, calls, loss), told=told, records=records)
+    away: list[bytes] = []
+    pauses = Breaks(exchange, centre, seed=seed, every_s=breaks, witness=away.append, speed=speed)
+    player = Player(centre, exchange, told.append, calls, loss, breaks=pauses)
+    return Played(centre=centre, player=player, told=told, records=records, breaks=away)
 
 
 def play_all(played: Played) -> list[Frame]:
