@@ -69,6 +69,8 @@ class Config:
     """Names of UserEvents that are a note on the call."""
     dtmf_digits: bool = False
     """Publish the digits that callers type. They may be card numbers and PINs."""
+    cel: bool = True
+    """Take in CEL events too (cel_manager): the only sign of voicemail, and who hung up. False: only those about voicemail."""
     zone: Zone = ""
     """IANA zone of the PBX's clock, for the local times in Cdr events; empty: measured from each record."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from producers.pbx._asterisk import cdr, old, people
+from producers.pbx._asterisk import cdr, cel, old, people
 from producers.pbx._asterisk.channels import Facts, Fields, Site, known, leg_of, new_channel, scoped
 from streams.runtime.errors import Reject
 
@@ -105,7 +105,6 @@ def dtmf(site: Site, fields: Fields) -> Iterator[Facts]:
     yield {**facts, "type": "dtmf"}
 
 
-_VOICEMAIL = {"APP_START": "voicemail.entered", "APP_END": "voicemail.left"}
 _SNAPSHOT = frozenset(
     {
         *("event", "privilege", "timestamp", "systemname", "sequencenumber", "file", "line", "func", "chanvariable"),
@@ -169,15 +168,11 @@ def variable(site: Site, fields: Fields) -> Iterator[Facts]:
         yield {**facts, "type": "queue.left", "agent": ""}
 
 
-def cel(site: Site, fields: Fields) -> Iterator[Facts]:
-    """Where CEL comes over AMI, it is the only sure sign of voicemail."""
-    kind = fields.get("eventname", "")
-    if fields.get("application", "").lower() != "voicemail" or kind not in _VOICEMAIL:
-        return
-    facts = leg_of(site, fields)
-    if facts:
-        facts["data"]["box"] = fields.get("appdata", "")
-        yield {**facts, "type": _VOICEMAIL[kind]}
+def logged(site: Site, fields: Fields) -> Iterator[Facts]:
+    """CEL over AMI: records beside what was heard live, told apart by their source."""
+    voicemail = fields.get("application", "").lower() == "voicemail"
+    if site.config.cel or (voicemail and fields.get("eventname") in ("APP_START", "APP_END")):
+        yield from cel.facts(site, fields)
 
 
 def snapshot(site: Site, fields: Fields, told: Mapping[str, str]) -> Iterator[Facts]:
@@ -231,7 +226,7 @@ HANDLERS: dict[str, Callable[[Site, Fields], Iterator[Facts]]] = {
     "userevent": user_event,
     "newexten": new_exten,
     "varset": variable,
-    "cel": cel,
+    "cel": logged,
     **people.HANDLERS,
     **old.HANDLERS,
 }

@@ -1,5 +1,7 @@
 """How AMI events about queues, agents, voicemail, digits, click-to-call and records read."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import SecretStr
 
@@ -96,7 +98,10 @@ def test_voicemail_is_seen_where_it_can_be() -> None:
     cel = {**leg("", "1.1"), "EventName": "APP_START", "Application": "VoiceMail", "AppData": "203@default,u"}
     assert one("CEL", cel).type == "voicemail.entered"
     assert one("CEL", {**cel, "EventName": "APP_END"}).type == "voicemail.left"
-    assert read("CEL", {**cel, "EventName": "ANSWER"}) == []
+    assert one("CEL", {**cel, "EventName": "ANSWER"}).type == "leg.answered"
+    without = replace(HOUSE, config=replace(HOUSE.config, cel=False))
+    assert [read("CEL", {**cel, "EventName": kind}, without) for kind in ("ANSWER", "HANGUP")] == [[], []]
+    assert [event.type for event in read("CEL", cel, without)] == ["voicemail.entered"]
     step = {**leg("", "1.1"), "Application": "VoiceMail", "AppData": "203@default,u"}
     assert one("Newexten", step).data["box"] == "203@default,u"
     assert read("Newexten", {**step, "Application": "Dial"}) == []
