@@ -34,14 +34,26 @@ class Pair(NamedTuple):
     talk: int | None
     status: str
     """DialStatus that its disposition is."""
+    queue: str
+    """Whose agent was called, or ""."""
     rough: bool
     """The queue had answered the caller: when the agent did is not in it."""
+    undated: bool
+    """The caller's first row begins with his channel, not with the call to the other party."""
 
 
-def from_cdr(
-    call: OpenCall, rows: Iterable[Row], lines: Sequence[Row], ids: Mapping[str, str]
-) -> tuple[OpenCall, set[str]]:
-    """The legs and dials that the rows imply, in a call of their own, and the agents' legs whose answer is not known.
+class Rows(NamedTuple):
+    """A call as its CDRs tell it."""
+
+    call: OpenCall
+    rough: set[str]
+    """Legs of agents whose answer is not dated."""
+    undated: set[str]
+    """Legs of which is not known when they were called."""
+
+
+def from_cdr(call: OpenCall, rows: Iterable[Row], lines: Sequence[Row], ids: Mapping[str, str]) -> Rows:
+    """The legs and dials that the rows imply, in a call of their own.
 
     `ids`: legs by channel, as better sources know them; `lines`: of queue_log.
     """
@@ -49,20 +61,18 @@ def from_cdr(
     ids = {row["channel"]: row["leg_id"] for row in ordered} | dict(ids)
     part = copy(call)
     part.legs, part.facts = {}, []
-    pairs = []
-    for row in ordered:
-        caller = _caller(part, row, ids)
-        pair = _pair(part, caller, row, lines, ids)
-        if pair is not None:
-            pairs.append(pair)
-        if row["data"].get("lastapp", "").lower() == "voicemail":
-            _voicemail(part, caller, row)
+    found = [pair for row in ordered if (pair := _pair(part, row, lines, ids)) is not None]
+    pairs = _dated(part, _one_by_one(part, [_through(part, pair, found) for pair in found]))
     for pair in pairs:
-        part.facts += _dial(pair, pairs)
+        part.facts += _dial(part, pair, pairs)
+        if pair.talk is not None:
+            leg = part.legs[pair.callee]
+            leg.answered_at = min(pair.talk, leg.answered_at or pair.talk)
     _talks(part, pairs)
     part.open_legs = 0
     part.last_at = max((leg.last_at for leg in part.legs.values()), default=0)
-    return part, {pair.callee for pair in pairs if pair.rough}
+    later = {pair.callee for pair in pairs if not pair.undated}
+    return Rows(part, {pair.callee for pair in pairs if pair.rough}, {pair.callee for pair in pairs} - later)
 
 
 def _order(row: Row) -> tuple[int, int, int, bytes]:
@@ -82,9 +92,11 @@ def _caller(part: OpenCall, row: Row, ids: Mapping[str, str]) -> Leg:
         leg.number, leg.e164, leg.name = row["caller_raw"], row["caller_e164"], row["caller_name"]
         leg.customer, leg.agent = row["customer_number"], row["agent"]
         leg.hidden = row["data"].get("hidden") == "1"
-    if not leg.dialled:
+        if leg.direction == "outbound":  # the number is the one that is shown outside
+            leg.number = leg.agent or leg.endpoint or leg.number
+    if not leg.dialled and leg.direction != "inbound":  # there it is a step of the dialplan, hardly ever the DID
         leg.dialled, leg.dialled_e164 = row["callee_raw"], row["callee_e164"]
-        leg.did = row["did"]
+    leg.did = leg.did or row["did"]
     since = moment(row, "answer_us")
     if since is not None and (row["data"].get("disposition") == "ANSWERED" or _queued(row)):
         leg.answered_at = min(since, leg.answered_at or since)
@@ -92,8 +104,12 @@ def _caller(part: OpenCall, row: Row, ids: Mapping[str, str]) -> Leg:
     return leg
 
 
-def _pair(part: OpenCall, caller: Leg, row: Row, lines: Sequence[Row], ids: Mapping[str, str]) -> Pair | None:
+def _pair(part: OpenCall, row: Row, lines: Sequence[Row], ids: Mapping[str, str]) -> Pair | None:
     data, (start, end) = row["data"], span(row)
+    first = ids.get(row["channel"], row["leg_id"]) not in part.legs
+    caller = _caller(part, row, ids)
+    if data.get("lastapp", "").lower() == "voicemail":
+        _voicemail(part, caller, row)
     channel = data.get("dstchannel", "")
     if not channel:
         return None
@@ -109,14 +125,55 @@ def _pair(part: OpenCall, caller: Leg, row: Row, lines: Sequence[Row], ids: Mapp
             leg.number = leg.agent or leg.endpoint
     _stretch(leg, leg.created_at, end)
     talk = moment(row, "answer_us") if data.get("disposition") == "ANSWERED" else None
-    rough = False
-    if talk is not None and _queued(row) and not leg.local:
-        taken = _taken(caller.id, start, end, lines)
-        rough = taken is None
-        talk = talk if taken is None else taken
-    if talk is not None:
-        leg.answered_at = min(talk, leg.answered_at or talk)
-    return Pair(caller.id, leg_id, start, end, talk, _STATUS.get(data.get("disposition", ""), ""), rough)
+    taken = _taken(caller.id, start, end, lines) if talk is not None and _queued(row) else None
+    return Pair(
+        caller=caller.id,
+        callee=leg_id,
+        start=start,
+        end=end,
+        talk=talk if taken is None else taken,
+        status=_STATUS.get(data.get("disposition", ""), ""),
+        queue=data.get("lastdata", "").partition(",")[0] if _queued(row) else "",
+        rough=talk is not None and _queued(row) and taken is None,
+        undated=first and not caller.local,
+    )
+
+
+def _through(part: OpenCall, pair: Pair, pairs: Sequence[Pair]) -> Pair:
+    """A Local channel has the row of its far half for when the telephone behind it was called, and what it did."""
+    local = part.legs[pair.callee].local
+    inner = [one for one in pairs if local and part.legs[one.caller].local == local]
+    if not inner:
+        return pair
+    talks = [one.talk for one in inner if one.talk is not None]
+    talk = max(pair.talk, talks[0]) if pair.talk is not None and talks else pair.talk
+    return pair._replace(start=max(pair.start, inner[0].start), talk=talk, rough=False, undated=False)
+
+
+def _one_by_one(part: OpenCall, pairs: Sequence[Pair]) -> list[Pair]:
+    """A Local channel that two parties talked through had one after the other: an agent asks, and then transfers."""
+    until: dict[str, tuple[str, int]] = {}
+    done = []
+    for pair in pairs:
+        caller, end = until.get(pair.callee, (pair.caller, 0))
+        if part.legs[pair.callee].local and pair.talk is not None:
+            pair = pair if caller == pair.caller else pair._replace(talk=max(pair.talk, end))  # noqa: PLW2901
+            until[pair.callee] = (pair.caller, pair.end)
+        done.append(pair)
+    return done
+
+
+def _dated(part: OpenCall, pairs: Sequence[Pair]) -> list[Pair]:
+    """The caller who was answered before is `answered` from the row's beginning on, whenever the other party was."""
+    up: set[str] = set()
+    done = []
+    for pair in pairs:
+        late = pair.talk == pair.start and not part.legs[pair.callee].local
+        again = pair.callee in up or (not pair.queue and pair.undated)
+        done.append(pair._replace(rough=pair.rough or (late and not again)))
+        if pair.talk is not None:
+            up.add(pair.callee)
+    return done
 
 
 def _queued(row: Row) -> bool:
@@ -153,15 +210,24 @@ def _direction(row: Row) -> str:
     return "outbound" if customer else "internal"
 
 
-def _dial(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Fact]:
+def _dial(part: OpenCall, pair: Pair, pairs: Sequence[Pair]) -> Iterator[Fact]:
     yield Fact(pair.start, 0, "dial.started", pair.caller, pair.callee, "", "", "", {})
+    if pair.queue:
+        leg = part.legs[pair.callee]
+        agent = leg.agent or leg.endpoint
+        yield Fact(pair.start, 0, "agent.offered", pair.caller, pair.callee, pair.queue, agent, "", {})
     status, at = pair.status, pair.end if pair.talk is None else pair.talk
-    if pair.talk is None and pair.status == "NOANSWER":
-        # Who rang with others and was not the one has lost the call to another; the CDR says NO ANSWER.
-        won = [one.talk for one in pairs if one.caller == pair.caller and one.talk is not None and not one.rough]
-        if any(pair.start <= talk + SECOND and abs(pair.end - talk) <= SECOND for talk in won):
-            status = "CANCEL"
+    if pair.talk is None and pair.status == "NOANSWER" and _lost(part, pair, pairs):
+        status = "CANCEL"
     yield Fact(at, 1, "dial.ended", pair.caller, pair.callee, "", "", "", {"status": status})
+
+
+def _lost(part: OpenCall, pair: Pair, pairs: Sequence[Pair]) -> bool:
+    """Who rang with others and was not the one has lost the call to another; the CDR says NO ANSWER."""
+    local = part.legs[pair.caller].local
+    outer = next((one for one in pairs if local and part.legs[one.callee].local == local), pair)
+    won = [one.talk for one in pairs if one.caller == outer.caller and one.talk is not None and not one.rough]
+    return any(outer.start <= talk + SECOND and abs(outer.end - talk) <= SECOND for talk in won)
 
 
 def _talks(part: OpenCall, pairs: Sequence[Pair]) -> None:

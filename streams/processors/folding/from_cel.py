@@ -4,45 +4,67 @@ CEL tells each channel's life, its bridges, its applications and transfers, to t
 nor hold, and of a queue neither its agents nor why a caller left it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 
 from streams.processors.folding.calls import Fact, OpenCall
 from streams.processors.folding.legs import Leg, age
 from streams.processors.folding.sources import APP
-from streams.processors.folding.times import Span, talks
+from streams.processors.folding.times import talks
+
+TOGETHER_US = 200_000
+"""Within which the rows of one hang-up are written."""
 
 
 def from_cel(part: OpenCall) -> OpenCall:
     """The call with the offers and agents that its legs imply; the legs are the same ones."""
     whole = copy(part)
-    told = [fact for fact in part.facts if fact.type != APP]
-    spans = talks(part.legs.values(), part.last_at)
-    offers = list(_offers(part, spans))
-    met = {(fact.leg, fact.queue): fact.ts for fact in offers if fact.type == "agent.connected"}
-    whole.facts = [fact for fact in told if fact.type != "queue.left" or (fact.leg, fact.queue) not in met] + offers
-    whole.facts += [Fact(ts, 0, "queue.left", leg, "", queue, "", "", {}) for (leg, queue), ts in met.items()]
+    offers = list(_offers(part))
+    left = {(fact.leg, fact.queue): fact.ts for fact in offers if fact.type == "agent.connected"}
+    told = (fact for fact in part.facts if fact.type != APP)
+    whole.facts = [_why(part, fact) for fact in told if fact.type != "queue.left" or (fact.leg, fact.queue) not in left]
+    whole.facts += offers
+    whole.facts += [Fact(ts, 0, "queue.left", leg, "", queue, "", "", {}) for (leg, queue), ts in left.items()]
     return whole
 
 
-def _offers(part: OpenCall, spans: Sequence[Span]) -> Iterator[Fact]:
+def _why(part: OpenCall, fact: Fact) -> Fact:
+    """Who goes on after a queue left it for a reason that CEL does not tell."""
+    leg = part.legs.get(fact.leg)
+    goes_on = leg is not None and (leg.ended_at is None or leg.ended_at > fact.ts + TOGETHER_US)
+    return fact._replace(data={**fact.data, "said": "unknown"}) if fact.type == "queue.left" and goes_on else fact
+
+
+def _offers(part: OpenCall) -> Iterator[Fact]:
     """A leg that does not dial itself was dialled: by whoever of its call ran the application that names it."""
     first = min(part.legs.values(), key=lambda leg: age(leg.id, leg.created_at), default=None)
     apps = sorted(fact for fact in part.facts if fact.type in (APP, "queue.entered"))
+    dialled: dict[str, Fact] = {}
     for leg in part.legs.values():
-        if leg is first or leg.direction or leg.inferred:
+        if leg is first or leg.direction or leg.inferred or leg.channel.endswith(";2"):
             continue
         app = _dialler(leg, [fact for fact in apps if fact.ts <= leg.created_at and fact.leg != leg.id])
-        if app is None:
-            continue
-        yield Fact(leg.created_at, 0, "dial.started", app.leg, leg.id, "", "", "", {})
+        if app is not None:
+            dialled[leg.id] = app
+            yield Fact(leg.created_at, 0, "dial.started", app.leg, leg.id, "", "", "", {})
+    spans = talks(part.legs.values(), part.last_at)
+    for name, app in dialled.items():
         if app.type != APP:
-            yield Fact(leg.created_at, 1, "agent.offered", app.leg, leg.id, app.queue, leg.agent, "", {})
-            taken = next((span.start for span in spans if leg.id in span.legs and app.leg in span.legs), None)
-            if leg.local and leg.answered_at is not None:
-                taken = leg.answered_at
+            phone = _behind(part, part.legs[name], dialled)
+            agent = phone.agent or phone.endpoint
+            yield Fact(part.legs[name].created_at, 1, "agent.offered", app.leg, name, app.queue, agent, "", {})
+            taken = next((span.start for span in spans if {phone.id, app.leg} <= span.legs), None)
             if taken is not None:
-                yield Fact(taken, 0, "agent.connected", app.leg, leg.id, app.queue, leg.agent, "", {})
+                yield Fact(taken, 0, "agent.connected", app.leg, name, app.queue, agent, "", {})
+
+
+def _behind(part: OpenCall, leg: Leg, dialled: Mapping[str, Fact]) -> Leg:
+    """The telephone that a Local channel leads to: dialled by its other half."""
+    if not leg.local:
+        return leg
+    halves = {half.id for half in part.legs.values() if half.local == leg.local}
+    phones = [part.legs[name] for name, app in dialled.items() if app.leg in halves]
+    return max(phones, key=lambda phone: phone.answered_at or 0, default=leg)
 
 
 def _dialler(leg: Leg, apps: Sequence[Fact]) -> Fact | None:

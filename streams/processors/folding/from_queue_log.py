@@ -31,13 +31,9 @@ class Lines:
         for row in sorted(rows, key=itemgetter("ts", "seq")):
             if row["leg_id"] not in self._call.legs:
                 self._leg(row["leg_id"], row, "")
-            kind: str = row["type"]
-            if kind.startswith("queue."):
-                self._call.facts += self._queue(row)
-            elif kind.startswith("agent."):
-                self._call.facts += self._agent(row)
-            else:
-                self._call.facts += self._transfer(row)
+            steps = {"queue": self._queue, "agent": self._agent, "transfer": self._transfer}
+            facts = [*steps[row["type"].partition(".")[0]](row)]
+            self._call.facts += facts
 
     def _queue(self, row: Row) -> Iterator[Fact]:
         said = row["data"].get("reason", "") if row["type"] == "queue.left" else ""
@@ -70,11 +66,20 @@ class Lines:
             if leg is None:
                 leg = self._served(row)
             self._serving[key] = leg.id
+        if leg is not None and kind == "agent.cancelled":
+            self._cancel({leg.id, self._behind(leg).id})
         if leg is not None and not leg.name and not row["agent"].isdecimal():
             self._behind(leg).name = row["agent"]
         yield _fact(row, kind, ts)._replace(peer=leg.id if leg is not None else "", agent=self._name(leg, row["agent"]))
         if done and leg is not None and leg.ended_at is None:
             leg.ended_at = ts
+
+    def _cancel(self, legs: set[str]) -> None:
+        """The queue took the call back: somebody else has it, or the caller is gone. A CDR says NO ANSWER there."""
+        self._call.facts = [
+            fact._replace(data={"status": "CANCEL"}) if fact.type == "dial.ended" and fact.peer in legs else fact
+            for fact in self._call.facts
+        ]
 
     def _find(self, row: Row) -> Leg | None:
         legs = self._call.legs

@@ -2,35 +2,23 @@
 
 Live events are believed wherever somebody was reading them. What they did not see (a gap, a leg whose end was only
 concluded, an adapter that was down) is taken from CEL, and what CEL does not tell from CDR and queue_log. Only what live
-events cannot know at all is taken from records in any case: why a caller left a queue.
+events cannot know is taken from records in any case: why a caller left a queue, and that a mailbox took the call.
 """
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 
 from streams.processors.folding import record as plain
+from streams.processors.folding.admit import View, admit
 from streams.processors.folding.calls import OpenCall, Row, Told
 from streams.processors.folding.fill import ALIKE_US, fill, whole
 from streams.processors.folding.from_cdr import from_cdr
 from streams.processors.folding.from_cel import from_cel
 from streams.processors.folding.from_queue_log import Lines, said
 from streams.processors.folding.legs import Leg
-from streams.processors.folding.times import Interval, common, merged
+from streams.processors.folding.times import Interval
 
 _DOUBTS = frozenset({"gap", "estimated", "inferred", "incomplete"})
-
-
-@dataclass(slots=True, kw_only=True)
-class View:
-    """A call as one story: a copy that holds what is believed, from whichever source."""
-
-    call: OpenCall
-    sources: list[str] = field(default_factory=list)
-    lacking: set[str] = field(default_factory=set)
-    """Legs of which no source knows all."""
-    rough: set[str] = field(default_factory=set)
-    """Legs of agents who took the call at a moment that nothing tells."""
 
 
 def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = ()) -> Row:
@@ -45,7 +33,7 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
     row = plain.record(view.call, short_abandon_s, () if healed else missed)
     if healed and len(view.sources) > 1:
         row["quality"] = sorted({*row["quality"], "gap_resolved"} - _DOUBTS)
-    _admit(row, view, missed if call.legs else ((0, view.call.last_at),))
+    admit(row, view, missed if call.legs else ((0, view.call.last_at),))
     row["sources"] = view.sources
     return row
 
@@ -61,9 +49,18 @@ def _live(call: OpenCall, told: Told, short_abandon_s: float) -> Row:
     """Nothing is missing: the records only say what live events cannot."""
     view = copy(call)
     view.facts = said(call.facts, told.queue_log)
+    used = ["queue_log"] if view.facts != call.facts else []
+    if told.cel is not None and not any(fact.type in _MAILBOX for fact in call.facts):
+        mailbox = [fact for fact in told.cel.facts if fact.type in _MAILBOX]
+        view.facts = [*view.facts, *mailbox]
+        used += ["cel"] if mailbox else []
     row = plain.record(view, short_abandon_s)
-    row["sources"] = ["live"] if view.facts == call.facts else ["live", "queue_log"]
+    row["sources"] = ["live", *sorted(used)]
     return row
+
+
+_MAILBOX = frozenset({"voicemail.entered", "voicemail.left"})
+"""AMI has them only where the PBX sends every step of the dialplan."""
 
 
 def _view(call: OpenCall, told: Told, missed: Sequence[Interval]) -> View:
@@ -78,8 +75,10 @@ def _view(call: OpenCall, told: Told, missed: Sequence[Interval]) -> View:
     if told.cdr and view.lacking:
         view.sources.append("cdr")
         ids = {leg.channel: name for name, leg in base.legs.items() if leg.channel}
-        part, view.rough = from_cdr(call, told.cdr, told.queue_log, ids)
-        view.lacking = fill(base, part, missed, view.lacking)
+        rows = from_cdr(call, told.cdr, told.queue_log, ids)
+        known = set(base.legs)
+        view.rough, view.undated = rows.rough - known, rows.undated - known
+        view.lacking = fill(base, rows.call, missed, view.lacking)
     if told.queue_log:
         view.sources.append("queue_log")
         Lines(base).add(told.queue_log if not call.legs else _in(told.queue_log, missed))
@@ -108,25 +107,3 @@ def _close(base: OpenCall, *, over: bool) -> None:
         if over and leg.ended_at is None:
             leg.ended_at, leg.estimated = leg.last_at + 1, True
     base.open_legs = sum(leg.ended_at is None for leg in base.legs.values())
-
-
-def _admit(row: Row, view: View, unheard: Sequence[Interval]) -> None:
-    """None where the sources cannot know: only live events tell of holds, and a CDR knows less still."""
-    bare = view.sources[:1] in (["cdr"], ["queue_log"])
-    if any(leg.music for leg in view.call.legs.values()):
-        unheard = ()  # CEL tells of music since Asterisk 20
-    for part in row["segments"]:
-        start, end = part["connected_at"], part["ended_at"]
-        if start is not None and end is not None and common([(start, end)], merged(unheard)):
-            part["hold_s"] = None
-            row["hold_s"] = None
-        if bare and part["result"] != "answered":
-            part["ring_s"] = None
-        if part["leg_id"] in view.rough:
-            part.update(dict.fromkeys(("connected_at", "ring_s", "talk_s")))
-            row |= dict.fromkeys(("connected_at", "talk_s", "wait_s"))
-    if bare:
-        answered = [part["ring_s"] for part in row["segments"] if part["result"] == "answered"]
-        row["ring_s"] = answered[0] if answered else None
-        row["ivr_s"] = None
-        row["hangup_by"] = "" if row["hangup_by"] == "system" else row["hangup_by"]
