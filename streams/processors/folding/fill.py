@@ -61,7 +61,8 @@ def _complete(mine: Leg, other: Leg) -> None:
         mine.answered_at = other.answered_at if other.answered_at is not None else mine.answered_at
     if mine.answered_at is None:
         mine.answered_at = other.answered_at
-    told = other.ended_at is not None and not other.estimated and other.ended_at >= mine.last_at - ALIKE_US
+    alive = mine.ended_at or mine.last_at  # a concluded end is where it was last known to be alive
+    told = other.ended_at is not None and not other.estimated and other.ended_at >= alive - ALIKE_US
     if (mine.estimated or mine.ended_at is None) and told and other.ended_at is not None:
         mine.ended_at, mine.estimated = other.ended_at, False
         mine.last_at = max(mine.last_at, other.ended_at)
