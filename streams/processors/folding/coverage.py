@@ -7,7 +7,10 @@ from streams.processors.folding.calls import Row
 from streams.processors.folding.times import MICRO, Interval, merged, without
 
 PATIENCE = 15 * MICRO
-"""Without a word for so long, by our clock, a session is dead: it tells every few seconds that it reads."""
+"""Without a word for so long, while another session told of itself, a session is dead: it tells every few seconds that
+it reads. By the adapters' clocks: a backlog is nobody's silence."""
+SILENCE = 60 * MICRO
+"""And without a word for so long by our clock, whoever else is silent too."""
 MOST = 512
 """Intervals that are kept; beyond it the oldest time may count as missed though it was read, never the other way."""
 
@@ -22,7 +25,7 @@ class Snapshot(NamedTuple):
     reader: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Session:
     """One connection to the PBX: everything from `since` to `until` (µs, the PBX's clock) was read by it."""
 
@@ -30,8 +33,9 @@ class Session:
     """The adapter behind it, the same over its restarts: a new session of a reader is the end of the old one."""
     since: int
     until: int
+    told_at: int
+    """When it told so last, by the adapter's clock; and by ours:"""
     heard_at: int
-    """When it told so last, by our clock."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +46,8 @@ class Coverage:
     read: list[Interval] = field(default_factory=list)
     """By sessions that are over."""
     sessions: dict[str, Session] = field(default_factory=dict)
+    latest: int = 0
+    """When any session told of itself last, by the adapters' clocks."""
     _holes: list[Interval] | None = field(default_factory=list)
 
     def tell(self, row: Row, now: int) -> None:
@@ -52,11 +58,12 @@ class Coverage:
             if old != name:
                 self._over(old)
         if since:
-            known = self.sessions.setdefault(
-                name, Session(reader=data.get("reader", ""), since=since, until=until, heard_at=now)
-            )
+            known = self.sessions.get(name)
+            if known is None:
+                known = self.sessions[name] = Session(data.get("reader", ""), since, until, row["received_at"], now)
             known.since, known.until = min(known.since, since), max(known.until, until)
-            known.heard_at = max(known.heard_at, now)
+            known.told_at, known.heard_at = max(known.told_at, row["received_at"]), max(known.heard_at, now)
+            self.latest = max(self.latest, known.told_at)
             self._holes = None
         if row["type"] == "source.down":
             self._over(name)
@@ -79,7 +86,10 @@ class Coverage:
     def awaited(self, until: int, reader: str, now: int) -> bool:
         """Whether an adapter other than `reader` is alive that has not yet told what it read up to then."""
         return any(
-            one.until < until and one.reader != reader and now - one.heard_at < PATIENCE
+            one.until < until
+            and one.reader != reader
+            and self.latest - one.told_at < PATIENCE
+            and now - one.heard_at < SILENCE
             for one in self.sessions.values()
         )
 

@@ -151,7 +151,7 @@ class House:
                 enriched = codec.encode(EnrichedCallEvent(**codec.as_row(event)))
                 said = task.process([Message(enriched, offset)], at)
                 values += [each.value or b"" for each in said if isinstance(each, Output)]
-        for later in (1, 20, 40):
+        for later in (1, 70, 90):
             values += [each.value or b"" for each in task.tick(now + later * MICRO)]
         return [codec.decode(Call, value) for value in values]
 
