@@ -21,7 +21,7 @@ from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
 
 NAME = "agents"
 OF_AGENTS = frozenset(
-    """agent.state agent.connected agent.completed hold.started hold.ended
+    """agent.state agent.connected agent.completed hold.started hold.ended bridge.joined
     leg.created leg.ringing leg.answered leg.live leg.ended""".split()  # noqa: SIM905 - a table
 )
 OF_SOURCES = frozenset({"source.up", "source.down", "gap.resolved"})

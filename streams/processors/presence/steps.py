@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from schemas.events import AgentLeg, Membership, Phone
+from streams.processors.folding.steps import talkative
 from streams.processors.presence.person import MICRO, Person, Row
 from streams.processors.presence.states import CALLS
 
@@ -16,6 +17,8 @@ SETTLE = MICRO
 """Time in which a telephone's own state may still speak of a call whose channel was seen to end."""
 RECORDS = frozenset({"cel", "cdr", "queue_log"})
 """data.source of events that were made from records."""
+_HOLDS = {"hold.started": "hold", "hold.ended": "on_call", "bridge.joined": "on_call"}
+"""A transfer by feature code holds the customer and never takes it back: the agent talks to somebody else then."""
 _OFF_HOOK = frozenset({"3", "4", "6"})
 _LIVE = {"3": "on_call", "4": "on_call", "5": "ringing", "6": "on_call"}
 """ChannelState of a leg.live."""
@@ -33,10 +36,10 @@ def apply(person: Person, row: Row, wrapup: Wrapup) -> None:
         _connected(person, row)
     elif kind == "agent.completed":
         _completed(person, row, wrapup)
-    elif kind in ("hold.started", "hold.ended"):
+    elif kind in _HOLDS:
         leg = person.legs.get(row["leg_id"])
-        if leg is not None and leg.state in ("on_call", "hold"):
-            _leg(person, row, "hold" if kind == "hold.started" else "on_call")
+        if leg is not None and leg.state in ("on_call", "hold") and talkative(row["data"]):
+            _leg(person, row, _HOLDS[kind])
     elif kind == "leg.ended":
         end(person, row["leg_id"], _interface(row["channel"]), row["ts"])
     elif state := _of_leg(row):
@@ -150,7 +153,7 @@ def _leg(person: Person, row: Row, state: str) -> None:
         person.legs[leg_id] = AgentLeg(leg_id=leg_id, call_id=row["call_id"], interface=interface, state=state, at=ts)
         return
     up = old.state != "ringing"
-    if ts < old.at or old.state in ("login", state) or (up and not row["type"].startswith("hold.")):
+    if ts < old.at or old.state in ("login", state) or (up and row["type"] not in _HOLDS):
         return
     person.legs[leg_id] = replace(old, call_id=row["call_id"] or old.call_id, state=state, at=ts)
 
