@@ -63,10 +63,15 @@ class Server:
             due = self.player.due
             if due is None and to_the_end and not self._faults.pending:
                 return
-            if due is not None:
-                self.latest = max(self.latest, self.now - due)
-            self._send(self.player.advance(self.now, BATCH))
+            self.turn()
             await self._pause(end)
+
+    def turn(self) -> None:
+        """Play and send what is due, `BATCH` frames or a few more at most."""
+        due = self.player.due
+        if due is not None:
+            self.latest = max(self.latest, self.now - due)
+        self._send(self.player.advance(self.now, BATCH))
 
     async def hold(self) -> None:
         """Open the centre only now that a client has logged in: it sees every call from its beginning."""

@@ -86,12 +86,11 @@ def _half_dialled(call: OpenCall) -> bool:
 
 
 def _unannounced(call: OpenCall, story: Story, parties: Parties, talk: Talk) -> bool:
-    """Somebody talked and had not answered, or a leg came to be that nobody called and that talked with nobody."""
-    talked = {name for span in talk.spans for name in span.legs}
-    if any(call.legs[name].answered_at is None for name in talked):
+    """Somebody talked and had not answered, or a leg came to be that did not call by itself and that nobody called."""
+    if any(call.legs[name].answered_at is None for span in talk.spans for name in span.legs):
         return True
     return any(
-        not leg.local and leg.id not in talked and leg.id not in story.offers and leg is not parties.first
+        leg.id not in story.offers and not leg.direction and not leg.local and leg is not parties.first
         for leg in call.legs.values()
     )
 

@@ -9,7 +9,7 @@ import pytest
 from schemas.events import Call
 from tests.streams.processors.folding.readers import House
 from tests.streams.processors.folding.script import finals
-from tests.streams.processors.test_fold_simulated import differences
+from tests.support.conservation import differences
 
 GAP = {"gap", "gap_resolved"}
 SAVED_US = 1_100_000

@@ -1,7 +1,6 @@
 """Calls of the simulated centre, through the adapter, against its truth: also when events double, overtake or are cut."""
 
 import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -19,12 +18,11 @@ from streams.runtime import config
 from streams.runtime.pipeline import Output
 from tests.producers.simulator.centre import build, play_all
 from tests.streams.processors.folding.script import MICRO, Message, finals
+from tests.support.conservation import differences
 
 HOUSE = NumberPlan(country="FR", extensions=r"[1-9]\d{3}", trunk_contexts=("from-trunk",))
 CALLS = 150
 TICK_US = 200_000
-RESULTS = {"rejected": "declined"}
-KINDS = {"attended_feature": "attended"}
 
 
 @cache
@@ -61,30 +59,6 @@ def folded(arrivals: Sequence[tuple[int, EnrichedCallEvent]]) -> list[Call]:
         values += [each.value or b"" for each in task.tick(now + later * MICRO)]
     assert task.low_water() is None
     return [codec.decode(Call, value) for value in values]
-
-
-def differences(truth: Mapping[str, Any], call: Call) -> list[str]:
-    """What the record says otherwise than the truth; times may differ by a second."""
-    same = ("direction", "outcome", "customer_number", "did", "queue", "agent", "hangup_by")
-    wrong = [name for name in same if getattr(call, name) != truth[name]]
-    wrong += [name for name in ("talk_s", "hold_s") if abs(getattr(call, name) - truth[name]) > 1]
-    wrong += ["queue_wait_s"] if abs((call.queue_wait_s or 0) - truth["queue_wait_s"]) > 1 else []
-    for name, known, true in (
-        ("started_at", call.started_at, truth["started_at"]),
-        ("connected_at", call.connected_at, truth["answered_at"]),
-        ("ended_at", call.ended_at, truth["ended_at"]),
-    ):
-        if (known is None) != (true is None) or (known is not None and abs(known - true) > MICRO):
-            wrong.append(name)
-    rung = Counter((part.agent, part.result) for part in call.segments if part.offered_at and part.kind != "external")
-    if rung != Counter((offer["agent"], RESULTS.get(offer["result"], offer["result"])) for offer in truth["offers"]):
-        wrong.append("offers")
-    moves = [(KINDS.get(move["kind"], move["kind"]), move["by"], move["to"]) for move in truth["transfers"]]
-    if [(move.kind, move.by, move.to) for move in call.transfers] != moves:
-        wrong.append("transfers")
-    if (call.match in ("hidden", "internal")) != (truth["match"] in ("hidden", "internal")):
-        wrong.append("match")
-    return wrong
 
 
 def judge(seed: int, arrivals: Sequence[tuple[int, EnrichedCallEvent]]) -> None:
