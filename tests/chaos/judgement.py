@@ -1,8 +1,8 @@
 """The truth beside what arrived, where a PBX was not being read for a while: what can be known must be right."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from streams.runtime.demo.judge import differences
@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """When nobody read a PBX, µs, as the log itself says."""
+    """When nobody read a PBX, µs, as the log itself says: one adapter's gap that no other covered."""
 
     pbx: str
     start: int
@@ -40,7 +40,7 @@ def wrongs(truth: Mapping[str, Row], calls: Sequence[Row], entries: Sequence[Row
             continue
         told += [f"{name}: not in the journal" for name in there if not written[name]]
         told += [f"{name}: still {found[name]['state']}" for name in there if found[name]["state"] != "final"]
-        flagged = [name for name in there if "gap" in found[name]["quality"]]
+        flagged = [name for name in there if {"gap", "gap_resolved"} & set(found[name]["quality"])]
         if near and flagged == there:
             continue
         if there != [call_id] or (flagged and not near):
@@ -48,6 +48,21 @@ def wrongs(truth: Mapping[str, Row], calls: Sequence[Row], entries: Sequence[Row
         else:
             told += [f"{call_id}: {difference}" for difference in differences(line, found[call_id])]
     return told
+
+
+def unread(gaps: Iterable[Gap], read: Iterable[Gap]) -> list[Gap]:
+    """What is left of the gaps where no adapter of the PBX says that it read."""
+    left: list[Gap] = list(gaps)
+    for known in read:
+        left = [part for gap in left for part in _less(gap, known)]
+    return left
+
+
+def _less(gap: Gap, known: Gap) -> list[Gap]:
+    if gap.pbx != known.pbx or known.end <= gap.start or gap.end <= known.start:
+        return [gap]
+    parts = (replace(gap, end=known.start), replace(gap, start=known.end))
+    return [part for part in parts if part.start < part.end]
 
 
 def _names(call_id: str, line: Row) -> list[str]:

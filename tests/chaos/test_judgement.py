@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.judgement import Gap, Row, wrongs
+from tests.chaos.judgement import Gap, Row, unread, wrongs
 
 SECOND = 1_000_000
 FACTS: dict[str, Any] = {"direction": "inbound", "outcome": "answered", "talk_s": 5.0}
@@ -89,3 +89,21 @@ def test_a_gap_of_another_pbx_excuses_nothing() -> None:
     other = Gap(pbx="branch", start=0, end=1000 * SECOND)
     assert judged(INSIDE, gaps=(other,)) == ["main:1: lost"]
     assert judged(QUIET, call("main:1", "gap"), gaps=(other,)) == ["main:1: is ['main:1'], flagged ['main:1']"]
+
+
+def test_what_another_adapter_read_is_no_gap() -> None:
+    """Only what is left of it excuses anything, and only on the PBX itself."""
+    parts = [(120, 150), (90, 100), (190, 300), (200, 210)]
+    read = [Gap(pbx="main", start=start * SECOND, end=end * SECOND) for start, end in parts]
+    left = unread([GAP], [*read, Gap(pbx="branch", start=0, end=1000 * SECOND)])
+    assert [(gap.start // SECOND, gap.end // SECOND) for gap in left] == [(100, 120), (150, 190)]
+    assert judged(truth(121, 149), call("main:1", "gap"), gaps=tuple(left)) == [
+        "main:1: is ['main:1'], flagged ['main:1']"
+    ]
+
+
+@pytest.mark.parametrize("flag", ["gap", "gap_resolved"])
+def test_a_call_that_records_completed_was_touched_too(flag: str) -> None:
+    """It says so by another word."""
+    assert judged(TOUCHED, call("main:1", flag, talk_s=1.0)) == []
+    assert judged(QUIET, call("main:1", flag)) != []

@@ -20,7 +20,7 @@ from streams.runtime.demo import centre as call_centre
 from streams.runtime.demo import judge
 from streams.runtime.demo.latency import RingWatch
 from streams.runtime.demo.progress import Progress
-from tests.chaos.judgement import Gap, wrongs
+from tests.chaos.judgement import Gap, unread, wrongs
 
 KILLS = int(os.environ.get("TRUNKLINE_CHAOS_KILLS", "30"))
 SEED = int(os.environ.get("TRUNKLINE_CHAOS_SEED", "1"))
@@ -35,16 +35,20 @@ _GAPS = """
 SELECT pbx, toInt64(data['from_us']) AS start, toInt64(data['to_us']) AS end FROM call_events
 WHERE type = 'gap.resolved'
 """
+_READ = """
+SELECT pbx, toInt64(data['since_us']) AS start, max(toInt64(data['until_us'])) AS end FROM call_events
+WHERE type IN ('source.up', 'source.down') AND mapContains(data, 'since_us') GROUP BY pbx, data['session'], start
+"""
 
 
 @pytest.mark.chaos
 def test_killed_processes_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Adapters, both enrich and fold workers, sinks, broker, engine and CRM, each killed that many times."""
+    """Adapters (two on one PBX, one on the other), both enrich and fold workers, sinks, broker, engine and CRM, each killed that many times."""
     rng = random.Random(SEED)
     folder = tmp_path / "centre"
-    everybody = 12
+    everybody = 13
     calls = round(RATE * CYCLE_S * KILLS * everybody)
-    plan = call_centre.Plan(calls=calls, rate=RATE, seed=SEED, pbxs=("north", "south"), workers=2)
+    plan = call_centre.Plan(calls=calls, rate=RATE, seed=SEED, pbxs=("north", "south"), twice=("north",), workers=2)
     centre = call_centre.prepare(folder, plan)
     console = Console(stderr=True)
     with (
@@ -102,5 +106,5 @@ def verdict(centre: call_centre.Centre, settings: Settings) -> list[str]:
     client = warehouse.connect(settings.clickhouse)
     truth = judge.truths(call_centre.truth_lines(centre))
     calls = list(warehouse.rows(client, "SELECT * FROM calls_latest"))
-    gaps = [Gap(**row) for row in warehouse.rows(client, _GAPS)]
+    gaps = unread(*([Gap(**row) for row in warehouse.rows(client, query)] for query in (_GAPS, _READ)))
     return wrongs(truth, calls, call_centre.journal(settings), gaps)

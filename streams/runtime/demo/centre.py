@@ -42,6 +42,7 @@ country = "FR"
 _PBX = r"""
 [pbx.{name}]
 adapter = "asterisk_ami"
+of = "{of}"
 host = "127.0.0.1"
 port = {port}
 username = "trunkline"
@@ -67,6 +68,8 @@ class Plan:
     seed: int
     talk_mean: float = 6.0
     pbxs: tuple[str, ...] = ("main",)
+    twice: tuple[str, ...] = ()
+    """Those of them that two adapters read."""
     workers: int = 1
 
 
@@ -103,7 +106,8 @@ def prepare(folder: Path, plan: Plan) -> Centre:
     secret.touch(mode=0o600)
     secret.write_text(secrets.token_hex(16), encoding="ascii")
     data = orjson.dumps(str(centre.folder / "data")).decode()
-    sections = [_PBX.format(name=name, port=port) for name, port in centre.ports.items()]
+    adapters = [(name, "") for name in plan.pbxs] + [(f"{name}-second", name) for name in plan.twice]
+    sections = [_PBX.format(name=name, of=of, port=centre.ports[of or name]) for name, of in adapters]
     centre.config.write_text("".join([_TOML.format(data=data, workers=plan.workers), *sections]), encoding="utf-8")
     return centre
 
