@@ -194,14 +194,15 @@ def _agent(site: Site, fields: Fields, facts: Facts) -> None:
     facts["by"] = _BY.get(fields.get("reason", "").lower(), "")
 
 
-def _ordered(site: Site, fields: Fields, facts: Facts) -> None:
-    """The PBX was told to dial (Originate): nobody's leg is the caller, and only the dial string names who is called."""
-    if "leg_id" in facts:
-        return
+def _dialled(site: Site, fields: Fields, facts: Facts) -> None:
+    """Only the dial string names who is called outside. Of an Originate nobody's leg is the caller."""
     dialled = fields.get("dialstring", "").partition("@")[0].rpartition("/")[2]
     outside = site.numbers.customer(site.numbers.dialled(dialled))
-    if outside:
-        facts["data"]["outside"] = facts["callee_e164"] = facts["customer_number"] = outside
+    if not outside:
+        return
+    facts["data"]["outside"] = outside
+    if "leg_id" not in facts:
+        facts["callee_e164"] = facts["customer_number"] = outside
         facts["callee_raw"] = dialled
 
 
@@ -215,7 +216,7 @@ def _source(site: Site, fields: Fields, facts: Facts) -> None:
 _FINISH: dict[str, Callable[[Site, Fields, Facts], None]] = {
     "newstate": _state,
     "newcallerid": _presentation,
-    "dialbegin": _ordered,
+    "dialbegin": _dialled,
     "hangup": _cause,
     "bridgeenter": _swap,
     "localoptimizationbegin": _source,

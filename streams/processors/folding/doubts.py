@@ -33,7 +33,7 @@ def incomplete(call: OpenCall, story: Story, parties: Parties, talk: Talk, by: s
         or _half_dialled(call)
         or _unannounced(call, story, parties, talk)
         or _queue_half_told(call, story)
-        or (by == "system" and _nobody_ended(call, talk))
+        or (by == "system" and _nobody_ended(call, story, talk))
         or _passed_on_unsaid(call, story, parties, talk)
         or _hold_half_told(call, talk)
     )
@@ -130,11 +130,14 @@ def _offer_half_told(call: OpenCall, offer: Offer, visits: Sequence[Visit]) -> b
     )
 
 
-def _nobody_ended(call: OpenCall, talk: Talk) -> bool:
-    """A talk ended, nobody asked for it, and the PBX had not told anybody to go before."""
+def _nobody_ended(call: OpenCall, story: Story, talk: Talk) -> bool:
+    """A talk ended, nobody asked for it or passed it on, and the PBX had not told anybody to go before."""
     if not talk.with_customer:
         return False
     last = talk.with_customer[-1]
+    passed_on = [fact.ts for fact in story.rest if fact.type.partition(".")[0] in _PASSED_ON]
+    if any(last.end - _TOGETHER <= at <= last.end + _TOGETHER for at in passed_on):
+        return False
     return not any(
         leg.dropped_at is not None and leg.dropped_at <= last.end for leg in call.legs.values() if leg.id in last.legs
     )

@@ -161,4 +161,4 @@ def side(leg: Leg | None, parties: Parties) -> str:
         return "caller" if leg is parties.first else "callee"
     if leg is parties.customer:
         return "callee" if parties.direction == "outbound" else "caller"
-    return "callee" if leg.external else "agent"
+    return "callee" if parties.outside(leg) else "agent"

@@ -1,6 +1,7 @@
 """Who is who in a call: the first channel decides its direction, and one leg is the customer's."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from streams.processors.folding.calls import OpenCall
 from streams.processors.folding.legs import Leg, age
@@ -16,10 +17,12 @@ class Parties:
     direction: str
     number: str
     """The customer's number in E.164, or "" when hidden, internal or unknown."""
+    dialled: Mapping[str, str] = field(default_factory=dict)
+    """By leg: the number outside that was dialled to reach it."""
 
     def outside(self, leg: Leg) -> bool:
         """Whether somebody who is not of the house is behind the leg."""
-        return leg is self.customer or leg.external
+        return leg is self.customer or leg.external or (leg.id in self.dialled and not leg.agent)
 
 
 def ordered(call: OpenCall, story: Story, first: Leg) -> Offer | None:
@@ -32,6 +35,12 @@ def ordered(call: OpenCall, story: Story, first: Leg) -> Offer | None:
 
 
 def cast(call: OpenCall, story: Story) -> Parties:
+    """Who began the call, who the customer is, and who else is outside."""
+    dialled = {offer.leg: offer.outside for offer in story.offers.values() if offer.outside}
+    return replace(_cast(call, story), dialled=dialled)
+
+
+def _cast(call: OpenCall, story: Story) -> Parties:
     people = [leg for leg in call.legs.values() if not leg.local] or list(call.legs.values())
     if not people:
         return Parties(None, None, "", "")

@@ -94,6 +94,8 @@ def _offered(call: OpenCall, offer: Offer, leg: Leg | None, parties: Parties, ta
     result = result_of(offer, leg, parties)
     closed = leg is None or leg.ended_at is not None or bool(offer.status and offer.status != "ANSWER")
     row = _row(offer.agent, leg, kind=_kind(leg, parties), queue=offer.queue)
+    if leg is not None and row["kind"] == "external":
+        row["number"] = parties.dialled.get(leg.id) or row["number"]  # the line may show the house's own number
     if leg is parties.customer and leg is parties.first and leg is not None:
         row["number"] = parties.number  # a call-back shows the house's own number to the leg that it dials
     rang = leg.ringing_at if leg is not None else None

@@ -19,13 +19,15 @@ def describe(leg: Leg, row: Row) -> None:
     """Take in the snapshot of the leg that every event of its own carries."""
     if row["channel"] != leg.channel and row["channel"]:
         leg.rename(row["channel"])
-    # The dialplan gives a telephone of the house another number to show outside: it is still that telephone.
+    # The dialplan gives a telephone of the house another number to show outside: it is still that telephone. So it is
+    # with a customer who has talked already and is put through to somebody outside.
     shown = leg.agent and leg.number and row["agent"] in {"", leg.agent}
-    if row["caller_raw"] and not shown:
+    put_through = leg.stays and leg.direction == "inbound" and leg.number
+    if row["caller_raw"] and not shown and not put_through:
         leg.number, leg.e164 = row["caller_raw"], row["caller_e164"]
-    if row["caller_name"]:
+    if row["caller_name"] and not put_through:
         leg.name = row["caller_name"]
-    if row["customer_number"]:
+    if row["customer_number"] and not (put_through and leg.customer):
         leg.customer = row["customer_number"]
     if row["agent"]:
         leg.agent = row["agent"]

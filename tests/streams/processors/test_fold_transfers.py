@@ -227,3 +227,59 @@ def test_a_listening_supervisor_is_another_call() -> None:
     last = finals(fold(call.events))
     assert len(last) == 2
     assert all(one.state == "final" for one in last.values())
+
+
+def test_customer_who_is_put_through_outside_stays_who_he_is() -> None:
+    """The dialplan gives his line the house's number to show outside, and the line's other side is somebody else."""
+    call = queue_talk()
+    data = {"kind": "blind", "extension": "90470123499", "by_leg": call.legs["A"]["leg_id"], "bridge": "b1"}
+    call.say("transfer.completed", "C", "A", agent="201", data=data)
+    call.part("b1", "A", "C")
+    call.end("A")
+    call.say("leg.updated", "C", caller_raw="025550100", caller_e164="+3225550100", customer_number="+32470123499")
+    call.dial("C", "B", outside="+32470123499")
+    call.ring("B")
+    call.answer("B", "C")
+    call.bridge("b2", "B", "C")
+    call.wait(5)
+    call.hang_up("B", "C", "b2")
+    known = only(fold(call.events))
+    assert (known.customer_number, known.caller_number) == (CUSTOMER, CUSTOMER)
+    assert [(part.kind, part.number) for part in known.segments] == [("agent", "201"), ("external", "+32470123499")]
+    assert known.hangup_by == "callee"
+
+
+def test_call_forwarded_to_a_number_outside_reached_nobody_of_the_house() -> None:
+    """Only the dial string names the mobile telephone: the line that leads there shows the number that was dialled."""
+    call = Script()
+    call.arrive()
+    call.leg("B", "PJSIP/trunk", "C", caller_raw="025550114", caller_e164="+3225550114", customer_number=CUSTOMER)
+    call.say("leg.created", "B", data={"context": "from-trunk", "exten": "s", "state": "0"})
+    call.say("dial.started", "C", "B", data={"dial_string": "0470123499@trunk", "outside": "+32470123499"})
+    call.ring("B")
+    call.wait(2)
+    call.answer("B", "C")
+    call.bridge("b1", "B", "C")
+    call.wait(5)
+    call.hang_up("B", "C", "b1")
+    known = only(fold(call.events))
+    assert [(part.kind, part.agent, part.number) for part in known.segments] == [("external", "", "+32470123499")]
+    assert (known.reached_number, known.agent, known.hangup_by) == ("+32470123499", "", "callee")
+
+
+def test_transfer_to_a_telephone_that_nobody_answers_is_no_lost_event() -> None:
+    """The agent's talk ended with the transfer, and it is the PBX that ends the call: nothing is missing."""
+    call = queue_talk()
+    data = {"kind": "blind", "extension": "202", "by_leg": call.legs["A"]["leg_id"], "bridge": "b1"}
+    call.say("transfer.completed", "C", "A", agent="201", data=data)
+    call.member("agent.completed", "C", "A", queue="support", agent="201", by="transfer")
+    call.part("b1", "A", "C")
+    call.end("A")
+    call.dial("C", "B", agent="202")
+    call.ring("B")
+    call.wait(5)
+    call.unanswered("C", "B", "NOANSWER", 0)
+    call.end("C")
+    known = only(fold(call.events))
+    assert known.quality == ()
+    assert (known.outcome, known.hangup_by) == ("answered", "system")
