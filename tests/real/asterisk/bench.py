@@ -5,16 +5,20 @@ and nothing of the driver.
 """
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from streams.embedded.process import free_port
 from tests.real.asterisk.folder import ZONE
+from tests.real.asterisk.house import devices, scripted
 from tests.real.asterisk.instance import Instance
 from tests.real.asterisk.play import CLOCK, Play, until
 from tests.real.asterisk.stories import Truth
 from tests.support.ami import Ami
 
 _QUIET = 0.4
+_MODULES = ("/usr/lib/asterisk/modules", "/usr/lib/x86_64-linux-gnu/asterisk/modules")
+"""Where Debian has put them, release by release."""
 
 
 class Bench:
@@ -29,10 +33,13 @@ class Bench:
         """Write both instances' homes under `home`; nothing runs before `start`."""
         self.secret = secrets.token_hex(8)
         users = {"TRUNKLINE_SECRET": self.secret, "DRIVER_SECRET": secrets.token_hex(8)}
+        users["MODULES"] = next(place for place in _MODULES if (folder / place.removeprefix("/")).is_dir())
         pbx, outside = str(free_port()), str(free_port())
         values = users | {"AMI_PORT": str(free_port()), "SIP_PORT": pbx, "OUTSIDE_SIP_PORT": outside}
+        values["TELEPHONES"] = devices(outside)
         self._pbx = Instance(name="pbx", folder=folder, home=home / "pbx", values=values)
         values = users | {"AMI_PORT": str(free_port()), "SIP_PORT": outside, "PBX_SIP_PORT": pbx}
+        values["TELEPHONES"] = scripted()
         self._outside = Instance(name="outside", folder=folder, home=home / "outside", values=values)
         self.ami_port = self._pbx.ami_port
         log = home / "pbx" / "log"
@@ -80,8 +87,11 @@ class Bench:
         """Play calls at the same time (their telephones must differ) and return their truths in the order asked."""
         since = self._driver.position()
         calls = [self.begin(scenario) for scenario in scenarios]
-        for call in calls:
-            call.wait()
+        try:
+            until(lambda: _all_over(calls), f"{', '.join(scenarios)} to end")
+        finally:
+            for call in calls:
+                call.forget()
         self._settle(since)
         return [call.truth() for call in calls]
 
@@ -109,3 +119,9 @@ class Bench:
         seen = -1
         while seen != (seen := self._driver.position()):
             CLOCK.sleep(_QUIET)
+
+
+def _all_over(calls: Sequence[Play]) -> bool:
+    """Every call is asked, for it is then that it does what its scripts tell."""
+    over = [call.over() for call in calls]
+    return all(over)

@@ -1,4 +1,4 @@
-"""A folder with Debian 11 and its Asterisk 16 in it: built once with debootstrap, then kept in the cache.
+"""Folders with a Debian and its Asterisk in it, one a version: built once with debootstrap, then kept in the cache.
 
 Everything that mounts runs in a mount namespace of its own (`unshare --mount`), so that the mounts end with the process,
 however it ends: nothing has to be unmounted, and no `rm` can reach through a mount.
@@ -10,17 +10,18 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.embedded.jars import default_cache
 
 _BUILD = """
 set -eu
-folder=$1; mirror=$2; keyring=$3
+folder=$1; mirror=$2; keyring=$3; suite=$4; packages=$5
 say() { echo "== $*"; }
-say "1 of 3: the base of Debian 11 (about 30 s)"
-debootstrap --variant=minbase --keyring="$keyring" --include=ca-certificates,tzdata bullseye "$folder" "$mirror"
+say "1 of 3: the base of Debian $suite (about 30 s)"
+debootstrap --variant=minbase --keyring="$keyring" --include=ca-certificates,tzdata "$suite" "$folder" "$mirror"
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
 printf '#!/bin/sh\\nexit 101\\n' >"$folder/usr/sbin/policy-rc.d"   # packages start no daemon
 chmod +x "$folder/usr/sbin/policy-rc.d"
@@ -29,15 +30,34 @@ mount -t proc proc "$folder/proc"
 mount --bind /dev "$folder/dev"
 say "2 of 3: Asterisk and the libraries it needs (about 15 s)"
 export DEBIAN_FRONTEND=noninteractive
-chroot "$folder" apt-get -o Acquire::Retries=3 update
-chroot "$folder" apt-get -o Acquire::Retries=3 install -y --no-install-recommends \\
-  asterisk asterisk-config asterisk-modules asterisk-voicemail asterisk-core-sounds-en-gsm
+# A mirror that was frozen some weeks ago is as good: the signature is checked all the same.
+chroot "$folder" apt-get -o Acquire::Retries=3 -o Acquire::Check-Valid-Until=false update
+chroot "$folder" apt-get -o Acquire::Retries=3 install -y --no-install-recommends $packages
 chroot "$folder" apt-get clean
 ln -sf /usr/share/zoneinfo/Europe/Brussels "$folder/etc/localtime"  # the zone of Master.csv: not UTC, on purpose
 say "3 of 3: a trial"
 chroot "$folder" /usr/sbin/asterisk -V
 """
-_RECIPE = hashlib.sha256(_BUILD.encode()).hexdigest()
+_PACKAGES = "asterisk asterisk-config asterisk-modules asterisk-core-sounds-en-gsm sip-tester"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An Asterisk as one release of Debian has it."""
+
+    suite: str
+    packages: str
+
+    @property
+    def recipe(self) -> str:
+        return hashlib.sha256(f"{_BUILD}\0{self.suite}\0{self.packages}".encode()).hexdigest()
+
+
+VERSIONS: Mapping[str, Version] = {
+    "16": Version(suite="bullseye", packages=f"{_PACKAGES} asterisk-voicemail"),
+    "22": Version(suite="sid", packages=_PACKAGES),
+}
+"""By the number that Asterisk gives them."""
 ZONE = "Europe/Brussels"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TAIL = 2000
@@ -52,19 +72,20 @@ class UnavailableError(Exception):
     """This machine cannot hold the folder; the text says why."""
 
 
-def asterisk_folder(say: Say) -> Path:
-    """Return the folder, building it the first time (about a minute); `say` is told how far it is.
+def asterisk_folder(say: Say, number: str = "16") -> Path:
+    """Return the folder of that version, building it the first time (a minute); `say` is told how far it is.
 
     Raises `UnavailableError` where it cannot be built, RuntimeError with the end of the log when building fails.
     """
     _require_machine()
     cache = default_cache()
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / "asterisk-16"
-    with (cache / "asterisk-16.lock").open("w") as lock:
+    version = VERSIONS[number]
+    folder = cache / f"asterisk-{version.suite}"
+    with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be building it
-        if _recipe_of(folder) != _RECIPE:
-            _build(folder, say)
+        if _recipe_of(folder) != version.recipe:
+            _build(folder, version, say)
     return folder
 
 
@@ -108,7 +129,7 @@ def _mirror() -> str:
     raise UnavailableError(f"apt has no http source for the main component of {release}: no mirror to build from")
 
 
-def _build(folder: Path, say: Say) -> None:
+def _build(folder: Path, version: Version, say: Say) -> None:
     _debootstrap()
     mirror = _mirror()
     half = folder.with_name(f"{folder.name}.half")
@@ -117,6 +138,7 @@ def _build(folder: Path, say: Say) -> None:
     log = folder.with_suffix(".log")
     say(f"Asterisk: building {folder} (once, about a minute; log in {log})")
     command = [*ISOLATED, "sh", "-c", _BUILD, "build", str(half), mirror, str(_KEYRING)]
+    command += [version.suite, version.packages]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as build,
@@ -131,6 +153,6 @@ def _build(folder: Path, say: Say) -> None:
             raise
     if build.returncode != 0:
         raise RuntimeError(f"building Asterisk failed; the end of {log}:\n{log.read_text(errors='replace')[-_TAIL:]}")
-    (half / "recipe").write_text(_RECIPE, encoding="ascii")
+    (half / "recipe").write_text(version.recipe, encoding="ascii")
     half.rename(folder)
     say("Asterisk: ready")

@@ -38,7 +38,7 @@ def _size(file: Path) -> int:
 def _write(folder: Path, name: str, content: bytes, truths: Sequence[Truth]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
-    calls = {"calls": [asdict(truth) | {"did": truth.did} for truth in truths]}
+    calls = {"calls": [asdict(truth) | {"did": truth.did, "queue": truth.queue} for truth in truths]}
     (folder / "truth.json").write_bytes(orjson.dumps(calls, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

@@ -1,9 +1,11 @@
 """The whole road beside the bench: `trunkline up` with the real adapter, and what its users would find at the end."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from streams.runtime.clock import SystemClock
 from streams.runtime.demo import centre
 from streams.runtime.errors import Fatal
 from tests.real.asterisk.bench import Bench
+from tests.real.asterisk.house import PLAN
 from tests.real.asterisk.play import until
 from tests.real.asterisk.stories import Truth
 
@@ -61,18 +64,32 @@ host = "{host}"
 port = {port}
 username = "{username}"
 secret_file = "ami-secret"
+exclude = ["RTCPSent", "RTCPReceived", "TestEvent"]
 
 [pbx.main.numbers]
-country = "BE"
-extensions = '2\d\d'
-dids = ["025550100", "025550101", "025550102", "025550103", "025550104", "025550105"]
+country = "{plan.country}"
+extensions = '{plan.extensions}'
+dids = {dids}
 trunk_contexts = ["from-trunk"]
-outside_prefix = "9"
+closed_contexts = ["closed"]
+outside_prefix = "{plan.outside_prefix}"
 """
 _CALLS = [TopicPartition("calls", partition) for partition in range(manifest().topics["calls"].partitions)]
 _BOOT = 120.0
 _ARRIVAL = 45.0
 _FINAL = "SELECT call_id, _partition, _offset FROM calls_latest WHERE state = 'final'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What stood at the end of the road."""
+
+    calls: Sequence[Row]
+    """Every call, as BI reads it."""
+    journal: Sequence[Row]
+    """Every entry of the CRM's journal."""
+    dead_letters: str
+    """What `trunkline dead list` has to say."""
 
 
 class Road:
@@ -131,6 +148,12 @@ class Road:
         wanted = {call_id(truth) for truth in truths}
         until(lambda: wanted <= self._arrived(), "the calls to arrive", timeout=_ARRIVAL)
 
+    def arrived(self, truths: Collection[Truth]) -> Arrived:
+        """What has come of these calls, waiting for all; a call that is missing is missing in it."""
+        with suppress(TimeoutError):
+            self.await_arrival(truths)
+        return Arrived(calls=self.calls(), journal=self.journal(), dead_letters=self.dead_letters())
+
     def _arrived(self) -> set[str]:
         done = {at.partition: at.offset for at in self._journal_group.committed(_CALLS, timeout=10)}
         return {row["call_id"] for row in self.rows(_FINAL) if row["_offset"] < done[row["_partition"]]}
@@ -151,10 +174,8 @@ class Road:
 def running(bench: Bench, folder: Path) -> Iterator[Road]:
     """`trunkline up` in that folder against the bench's PBX, ready for its first call; nothing is left running."""
     file = folder / "trunkline.toml"
-    file.write_text(
-        _TOML.format(data=folder / "data", host=bench.host, port=bench.ami_port, username=bench.username),
-        encoding="utf-8",
-    )
+    where = {"data": folder / "data", "host": bench.host, "port": bench.ami_port, "username": bench.username}
+    file.write_text(_TOML.format(**where, plan=PLAN, dids=json.dumps(PLAN.dids)), encoding="utf-8")
     secret = folder / "ami-secret"
     secret.touch(mode=0o600)
     secret.write_text(bench.secret, encoding="ascii")
