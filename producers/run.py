@@ -62,9 +62,12 @@ def _contacts(connector: str) -> Any:
 def source(name: str, section: Pbx, adapter: Adapter[Any], settings: Settings, clock: Clock) -> "Source":
     """The parts that read one PBX, put together."""
     config = connector_config(adapter.config, section, f"pbx.{name}")
-    numbers = NumberPlan(**section.numbers.model_dump())
     pbx = adapter.of(config) or name
-    context = Context(tenant=settings.tenant, pbx=pbx, numbers=numbers, config=config, agents=section.agents)
+    of = settings.pbx.get(pbx, section)  # a second source of a PBX knows its house by the first, unless it is told
+    numbers = (section if "numbers" in section.model_fields_set else of).numbers
+    agents = (section if "agents" in section.model_fields_set else of).agents
+    plan = NumberPlan(**numbers.model_dump())
+    context = Context(tenant=settings.tenant, pbx=pbx, numbers=plan, config=config, agents=agents)
     folder = settings.data_dir / name
     claim(folder)
     spool = Spool(folder / "spool", SPOOL_LIMIT)

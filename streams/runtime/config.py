@@ -81,6 +81,8 @@ class Fold(_Section):
     """Processes that `up` starts."""
     grace_seconds: float = Field(default=2.0, gt=0)
     """Wait after the last leg before a call is final."""
+    records_grace_seconds: float = Field(default=15.0, gt=0)
+    """The same where only records (CEL, CDR, queue_log) tell of a call, and before late ones complete it: rows come one by one."""
     amend_seconds: float = Field(default=86_400, gt=0)
     """How long a finished call can still be amended by a late fact."""
     amend_mb: int = Field(default=256, ge=1)
@@ -144,11 +146,14 @@ class Numbers(_Section):
 
 
 class Pbx(BaseModel):
-    """One PBX: which adapter, its number plan, and the adapter's own keys beside them."""
+    """One source of a PBX: which adapter, number plan and agents, and the adapter's own keys beside them.
+
+    Where it is another source `of` a section, number plan and agents are that one's unless they are given.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     adapter: str
-    """Name of the adapter: asterisk_ami or asterisk_cdr."""
+    """Name of the adapter: asterisk_ami, asterisk_cel, asterisk_cdr or asterisk_queue_log."""
     numbers: Numbers = Numbers()
     agents: dict[str, str] = {}
     """Agents by interface ("PJSIP/1001"), device ("1001") or queue member's name; who is not named is his extension."""

@@ -11,12 +11,13 @@ import pytest
 from producers.adapter import Adapter, Batch, Context, Frame, Notice, Position, Reading, event_id
 from producers.numbers import NumberPlan
 from producers.publish import Publisher
-from producers.run import Positions, Source, run
+from producers.run import Positions, Source, run, source
 from producers.spool import Spool
 from schemas.codec import decode
 from schemas.events import CallEvent, DeadLetter
+from streams.runtime import plugins
 from streams.runtime.clock import ManualClock
-from streams.runtime.config import Settings
+from streams.runtime.config import Settings, load
 from streams.runtime.errors import Fatal, Reject
 
 
@@ -256,3 +257,19 @@ def test_what_is_not_there_is_named(settings: dict[str, Any], text: str, tmp_pat
     """A name that is not configured, or a connector that does not exist, ends the process with its name."""
     with pytest.raises(Fatal, match=text):
         run("main", Settings.model_validate({"data_dir": tmp_path, **settings}), ManualClock(), threading.Event())
+
+
+@pytest.mark.parametrize(("own", "country"), [("", "DE"), ('[pbx.log.numbers]\ncountry = "FR"\n', "FR")])
+def test_a_second_source_of_a_pbx_knows_its_house_by_the_first(tmp_path: Path, own: str, country: str) -> None:
+    """Number plan and agents need not be written twice, or numbers would read differently by source."""
+    file = tmp_path / "trunkline.toml"
+    file.write_text(
+        'data_dir = "data"\n[pbx.main]\nadapter = "asterisk_cdr"\nagents = { "Anna" = "201" }\n'
+        '[pbx.main.numbers]\ncountry = "DE"\n[pbx.log]\nadapter = "asterisk_queue_log"\nof = "main"\n' + own,
+        encoding="utf-8",
+    )
+    settings = load(file, {})
+    section = settings.pbx["log"]
+    adapter: Adapter[Any] = plugins.load("producers.pbx", section.adapter, Adapter)
+    context = source("log", section, adapter, settings, ManualClock())._context
+    assert (context.pbx, context.numbers.country, context.agents) == ("main", country, {"Anna": "201"})

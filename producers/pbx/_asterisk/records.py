@@ -32,7 +32,8 @@ class Source:
     """Keys of every adapter of records."""
 
     of: str = ""
-    """Name of the [pbx] section whose calls these are, so that records and events meet; empty: this section itself."""
+    """Name of the [pbx] section whose calls these are, so that records and events meet; its number plan and agents hold
+    here too, unless they are given. Empty: this section itself."""
     zone: Zone = ""
     """IANA zone of printed times; empty: measured from the uniqueids, which begin with a UTC second."""
     backfill: bool = False
