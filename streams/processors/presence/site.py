@@ -43,6 +43,7 @@ class Site:
 
     def now(self, now: int) -> int:
         """The PBX's clock at a moment of ours: while a backlog is read, it stands where the backlog does."""
+        self.heard_at = self.heard_at or now  # a new owner has heard nothing yet
         return self.latest + max(0, now - self.heard_at)
 
     def note(self, row: Row, offset: int) -> None:

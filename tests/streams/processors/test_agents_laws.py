@@ -18,7 +18,7 @@ RULES = {"wrapup_seconds": 6.0}
 
 
 def day() -> list[EnrichedCallEvent]:
-    """Two agents: log-ins, calls with wrap-up, pauses, a gap with its snapshot, log-outs."""
+    """Two agents: log-ins, calls with wrap-up, pauses, a gap with a snapshot in the middle of a wrap-up, log-outs."""
     shift = Shift()
     shift.say("source.up", data={"session": "s1"})
     for agent in ("201", "202"):
@@ -38,6 +38,7 @@ def day() -> list[EnrichedCallEvent]:
     shift.say("source.down", data={"session": "s1"})
     shift.wait(10)
     shift.say("source.up", data={"session": "s2"})
+    shift.queue_call("202", talk_s=1)
     shift.shown("201", "s2", "support", paused="0", phone="available")
     shift.shown("201", "s2", "sales", state="paused", paused="1", phone="available")
     shift.shown("202", "s2", "sales", paused="0", phone="available")
@@ -114,7 +115,7 @@ def test_the_day_holds_what_it_should() -> None:
     ]
     assert [state for state, _, _ in told(EXPECTED, "202")] == [
         *("available", "ringing", "on_call", "wrapup", "available"),
-        *("ringing", "on_call", "wrapup", "logged_out"),
+        *("ringing", "on_call", "wrapup", "ringing", "on_call", "wrapup", "logged_out"),
     ]
     assert UNBROKEN.low_water is None
 

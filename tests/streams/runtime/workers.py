@@ -28,6 +28,7 @@ from streams.runtime.pipeline import Message, Record, Refused
 CLOCK = SystemClock()
 EVENT: CallEvent = samples("call-events")[0]
 TOPICS = ("call-events", "call-events.dead", "call-events-enriched", "call-events-enriched.dead", "calls", "contacts")
+TOPICS_OF_AGENTS = ("call-events-enriched", "call-events-enriched.dead", "agent-states", "agent-states.dead")
 _WAIT = 60.0
 _HEADER, _REST = codec.encode(EVENT)[: codec.HEADER], codec.encode(EVENT)[codec.HEADER + 16 :]
 
@@ -53,6 +54,9 @@ class Bench:
     folder: Path
     partitions: int = 3
     prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex}-")
+    stream: str = "enrich"
+    topics: tuple[str, ...] = TOPICS
+    environ: dict[str, str] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -66,15 +70,15 @@ class Bench:
 
     def make_topics(self) -> None:
         admin = clients.admin(self.settings.kafka)
-        made = [NewTopic(self.prefix + topic, self.partitions) for topic in TOPICS]
+        made = [NewTopic(self.prefix + topic, self.partitions) for topic in self.topics]
         for future in admin.create_topics(made).values():
             future.result(30)
 
     def produce(self, values: Sequence[bytes | None], partition: Callable[[int], int] = lambda place: place) -> None:
-        """Write to call-events and wait until the broker has it; the place in `values` decides the partition."""
+        """Write to the input and wait until the broker has it; the place in `values` decides the partition."""
         producer = clients.producer(self.settings.kafka)
         for place, value in enumerate(values):
-            producer.produce(self.prefix + "call-events", value, b"acme/main", partition(place) % self.partitions)
+            producer.produce(self.prefix + self.topics[0], value, b"acme/main", partition(place) % self.partitions)
             producer.poll(0)
         assert producer.flush(30) == 0
 
@@ -85,10 +89,11 @@ class Bench:
             "TRUNKLINE_KAFKA__TOPIC_PREFIX": self.prefix,
             "TRUNKLINE_DATA_DIR": str(self.folder),
             "TRUNKLINE_LOGS__FORMAT": "json",
+            **self.environ,
         }
         with (self.folder / f"{len(self.workers)}.log").open("wb") as log:
             program = __name__ if slow else "streams.runtime.cli"
-            command = [sys.executable, "-m", program, "run", "stream", "enrich"]
+            command = [sys.executable, "-m", program, "run", "stream", self.stream]
             worker = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.folder
             )
