@@ -30,7 +30,7 @@ class Config(records.Source):
 
 
 def feed(config: Config) -> Feed:
-    return records.feed(config, config.path, config.table, config.key)
+    return records.feed(config, config.path)
 
 
 def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:

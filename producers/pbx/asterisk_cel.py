@@ -8,7 +8,7 @@ cel.conf (dateformat left out: times are then an epoch with microseconds):
 
     [general]
     enable = yes
-    apps = dial,park,queue,voicemail,confbridge
+    apps = dial,park,queue,voicemail
     events = ALL
 
 cel_custom.conf, the sample's own line (also written as a category: `fields = eventtype,eventtime,name,num,…`):
@@ -59,7 +59,7 @@ def feed(config: Config) -> Feed:
             return None
         return found.get("eventtime", ""), found.get("uniqueid", "")
 
-    return zone.measured(records.feed(config, config.path, config.table, config.key), beginning)
+    return zone.measured(records.feed(config, config.path), beginning)
 
 
 def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:

@@ -44,7 +44,7 @@ def feed(config: Config) -> Feed:
             return None
         return found.get("time", ""), queue_log.uniqueid(found)
 
-    return zone.measured(records.feed(config, config.path, config.table, config.key), beginning)
+    return zone.measured(records.feed(config, config.path), beginning)
 
 
 def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:

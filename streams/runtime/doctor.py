@@ -33,14 +33,22 @@ OTHER_CONF = """\
 [general]
 enabled = yes
 
-; cel.conf: the only sure sign that a caller was in voicemail
+; cel.conf: the only sure sign that a caller was in voicemail, and who hung up. With the sample's line of
+; cel_custom.conf uncommented also a file that completes what was missed, read by the adapter asterisk_cel
 [general]
 enable = yes
 apps = dial,park,queue,voicemail
-events = APP_START,APP_END
+events = ALL
 [manager]
 enabled = yes
 """
+_RECORDS = {
+    "asterisk_cdr": "cdr_csv makes it at the first call (cdr.conf: enable = yes)",
+    "asterisk_cel": "cel_custom makes it at the first call (cel.conf: enable = yes, events = ALL, apps = "
+    "dial,park,queue,voicemail; cel_custom.conf: the sample's line under [mappings])",
+    "asterisk_queue_log": "app_queue makes it when it starts (logger.conf: queue_log = yes)",
+}
+"""Adapters of records, and who makes their file."""
 _SKEW_S = 1.0
 _ODD = 0.05
 """Share of the calls that may be odd without the number plan being at fault."""
@@ -84,11 +92,23 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
 def _pbx(part: str, adapter: str, config: Any, clock: Clock) -> Iterator[Finding]:
     if adapter == "asterisk_ami":
         yield from _manager(part, config, clock)
-    elif adapter == "asterisk_cdr":
+    elif adapter in _RECORDS and config.database:
+        yield _table(part, config)
+    elif adapter in _RECORDS:
         there = os.access(config.path, os.R_OK)
-        fix = "" if there else "check path, and that this user may read it; cdr_csv makes it at the first call"
+        fix = "" if there else f"check path, and that this user may read it; {_RECORDS[adapter]}"
         what = f"{config.path} is {'there' if there else 'not there, or not for us to read'}"
         yield Finding(part=part, ok=there, what=what, fix=fix)
+
+
+def _table(part: str, config: Any) -> Finding:
+    try:  # the layer above knows how a database is asked; this one finds it at run time
+        newest = import_module("producers.pbx._asterisk.records").newest(config)
+    except (Retry, Fatal) as e:
+        fix = "check database, username, password, table and key, and that the database lets this machine in"
+        return Finding(part=part, ok=False, what=str(e), fix=fix)
+    what = f"{config.table} is there and {'empty' if newest is None else 'has rows'}"
+    return Finding(part=part, ok=True, what=what)
 
 
 def _manager(part: str, config: Any, clock: Clock) -> Iterator[Finding]:

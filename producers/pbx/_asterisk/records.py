@@ -1,10 +1,10 @@
 """What the adapters of Asterisk's records have in common: a file or a table that grows, and rows with a printed time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, SecretStr
 
@@ -47,21 +47,37 @@ class Source:
     """Speak TLS with the database."""
     database_ca: str = ""
     """File with the CA certificates to trust there; empty: the system's."""
+    table: Name
+    """The table, where a database is configured; may be schema.table."""
+    key: Name
+    """Its column that rises: a number that the database gives, or a time."""
     overlap: float = 300.0
     """How far below the highest row late ones are looked for: in seconds when the key is a time, else in numbers."""
 
 
-def feed(config: Source, path: Path, table: str, key: str) -> Feed:
+def feed(config: Source, path: Path) -> Feed:
     """The file, or the table where a database is configured. Raises Fatal on a URL that cannot be used."""
     if not config.database:
         return feeds.follow(path, from_start=config.backfill)
+    if config.overlap <= 0:
+        raise Fatal("overlap: more than 0, or a row that comes late is never read")
+    return feeds.table(_opening(config), key=config.key, overlap=config.overlap, from_start=config.backfill)
+
+
+def newest(config: Source) -> Any:
+    """The table's highest key, None when it is empty. Raises Retry or Fatal when it cannot be read."""
+    table = _opening(config)()
+    try:
+        return table.newest()
+    finally:
+        table.close()
+
+
+def _opening(config: Source) -> Callable[[], database.Table]:
     tls = feeds.tls(config.database_ca) if config.database_tls else None
     password = config.password.get_secret_value() if config.password else ""
     target = database.target(config.database, password, tls)
-    if config.overlap <= 0:
-        raise Fatal("overlap: more than 0, or a row that comes late is never read")
-    connect = partial(database.Table, target, table=table, key=key)
-    return feeds.table(connect, key=key, overlap=config.overlap, from_start=config.backfill)
+    return partial(database.Table, target, table=config.table, key=config.key)
 
 
 def moment(frame: Frame, context: Site, text: str, *uniqueids: str) -> tuple[int, str]:

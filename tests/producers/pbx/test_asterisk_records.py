@@ -37,7 +37,7 @@ def test_a_table_needs_an_overlap() -> None:
     """Without one a row that comes late would be lost in silence."""
     config = Config(database="sqlite:////tmp/x.db", overlap=0)
     with pytest.raises(Fatal, match="overlap"):
-        records.feed(config, config.path, config.table, config.key)
+        records.feed(config, config.path)
 
 
 def from_table(folder: Path, columns: dict[str, object], **keys: str) -> CallEvent:

@@ -1,5 +1,6 @@
 """Each thing that can be wrong with a set-up is found, and the fix is told; what is well is said to be well."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,13 +94,36 @@ def test_nobody_at_the_address_is_told() -> None:
 
 
 def test_a_record_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """cdr_csv may be off, or its folder closed to us."""
-    path = tmp_path / "Master.csv"
-    settings = Settings.model_validate({"pbx": {"main": {"adapter": "asterisk_cdr", "path": str(path)}}})
-    config = connectors.configured(settings, "pbx", "main")
-    assert bad(list(doctor._pbx("pbx.main", "asterisk_cdr", config, SystemClock()))).fix.startswith("check path")
-    path.touch()
-    assert [f.ok for f in doctor._pbx("pbx.main", "asterisk_cdr", config, SystemClock())] == [True]
+    """Its writer may be off, or its folder closed to us."""
+    for adapter in ("asterisk_cdr", "asterisk_cel", "asterisk_queue_log"):
+        path = tmp_path / adapter
+        settings = Settings.model_validate({"pbx": {"main": {"adapter": adapter, "path": str(path)}}})
+        config = connectors.configured(settings, "pbx", "main")
+        assert bad(list(doctor._pbx("pbx.main", adapter, config, SystemClock()))).fix.startswith("check path")
+        path.touch()
+        assert [f.ok for f in doctor._pbx("pbx.main", adapter, config, SystemClock())] == [True]
+
+
+def test_a_table_of_records_is_tried(tmp_path: Path) -> None:
+    """No file yet, a database without the table, an empty table, one with rows."""
+    file = tmp_path / "asterisk.db"
+    own = {"adapter": "asterisk_cel", "database": f"sqlite:///{file}", "path": "/nowhere"}
+    config = connectors.configured(Settings.model_validate({"pbx": {"main": own}}), "pbx", "main")
+
+    def found() -> Finding:
+        (finding,) = doctor._pbx("pbx.main", "asterisk_cel", config, SystemClock())
+        return finding
+
+    assert (found().ok, found().fix.split()[0]) == (False, "check")
+    writer = sqlite3.connect(file)
+    writer.execute("CREATE TABLE other (id)")
+    assert (found().ok, "refuses" in found().what) == (False, True)
+    writer.execute("CREATE TABLE cel (eventtime)")
+    assert (found().ok, found().what) == (True, "cel is there and empty")
+    writer.execute("INSERT INTO cel VALUES ('2026-11-24 12:00:00')")
+    writer.commit()
+    writer.close()
+    assert (found().ok, found().what) == (True, "cel is there and has rows")
 
 
 @pytest.mark.integration
