@@ -46,8 +46,11 @@ def changes(before: Row | None, after: Row) -> list[str]:
 
 
 def who(part: Mapping[str, str]) -> str:
-    """The party of a segment."""
-    return part["agent"] or part["number"] or part["leg_id"] or "somebody"
+    """The party of a segment; beside an agent's name the number, where that is another."""
+    agent, number = part["agent"], part["number"]
+    if agent and number and agent != number:
+        return f"{agent} ({number})"
+    return agent or number or part["leg_id"] or "somebody"
 
 
 def _by(row: Row) -> str:
@@ -196,6 +199,8 @@ _FLAGS = {
     "estimated": "an end was not told, but concluded",
     "inferred": "a leg's beginning was not seen",
     "clock-skew": "the PBX's clock is off",
+    "incomplete": "something must have happened that was not told",
+    "truncated": "it has more parts than a record holds",
     "records": "known from the PBX's records only",
     "gap_resolved": "what was missed is known from the PBX's records",
     "differs": "live events and records tell different times",

@@ -56,6 +56,9 @@ def story(row: Row) -> list[Line]:
         lines += [(park["ended_at"], f"parking ends: {unparked(park)}")] if park["ended_at"] is not None else []
     lines += [(each["started_at"], f"recorded: {each['file']}") for each in row["recordings"] if each["started_at"]]
     lines += [(each["at"], f"note of {each['author'] or 'somebody'}: {each['text']}") for each in row["notes"]]
+    if row["conference"]:
+        met = row["started_at"] if row["connected_at"] is None else row["connected_at"]
+        lines.append((met, f"in the conference {row['conference']}"))
     lines.sort(key=lambda line: line[0])
     if row["ended_at"] is not None:
         lines.append((row["ended_at"], _ends(row)))

@@ -77,11 +77,12 @@ def _half_dialled(call: OpenCall) -> bool:
     swapped = {leg for fact in call.facts if fact.type == "pickup" for leg in (fact.leg, fact.peer)}
     open_: set[str] = set()
     ended: set[str] = set()
+    dialled = {fact.peer: fact.leg for fact in call.facts if fact.type == "dial.started"}
     for fact in call.facts:
         if fact.leg and fact.type == "dial.started":
             open_.add(fact.peer)
         elif fact.leg and fact.type == "dial.ended":
-            ended.add(fact.peer)
+            ended |= {fact.peer} if fact.peer else {peer for peer, leg in dialled.items() if leg == fact.leg}
     return not (open_ ^ ended) <= swapped
 
 

@@ -80,6 +80,8 @@ _NOTHING = Fact(0, 0, "", "", "", "", "", "", {})
 
 def _dial(story: Story, fact: Fact, *, started: bool) -> None:
     offer = story.offers.get(fact.peer)
+    if offer is None and not fact.peer:  # Asterisk up to 11 says of a Dial's end only who dialled
+        offer = next((o for o in reversed(story.offers.values()) if o.caller == fact.leg and not o.status), None)
     if offer is None:
         offer = story.offers[fact.peer] = Offer(fact.peer, fact.leg, fact.ts)
     offer.caller = offer.caller or fact.leg

@@ -105,11 +105,12 @@ def _unoffered(story: Story, parties: Parties) -> str:
     if first is None:
         return "failed"
     ordered = story.offers.get(first.id)
-    if ordered is not None and first.answered_at is None:
+    answered = first.answered_at is not None or (ordered is not None and ordered.status == "ANSWER")
+    if ordered is not None and not answered:
         return _OF_RESULT.get(result_of(ordered, first, parties), "failed")
     if first.closed:
         return "closed"
-    if first.answered_at is not None:
+    if answered:
         return "ivr_only"
     return "abandoned_ringing" if first.asked_at is not None else "failed"
 

@@ -67,7 +67,14 @@ def _direction(call: OpenCall, first: Leg, story: Story) -> str:
     others = [leg for leg in call.legs.values() if leg is not first and not leg.local]
     if first.agent and others:
         return "outbound" if any(leg.external for leg in others) else "internal"
+    if others and all(_of_house(leg) for leg in (first, *others)):
+        return "internal"
     return ""
+
+
+def _of_house(leg: Leg) -> bool:
+    """Its number is known, and it is none that has a form outside."""
+    return leg.number != "" and not (leg.e164 or leg.customer or leg.hidden)
 
 
 def _reached(call: OpenCall, first: Leg, story: Story) -> Leg | None:
