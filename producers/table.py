@@ -45,12 +45,11 @@ class Follow:
         self._clock, self._pbx = reading.clock, reading.pbx
         self._key, self._overlap = key, overlap
         self._seq = 0
-        self._skip = not from_start and not reading.position
-        """Nothing was ever read: what the table holds by now is not given."""
-        self._at: Any = _native(reading.position.get("key"))
-        self._seen: dict[str, Any] = {
-            hash_: _native(key) for key, *hashes in reading.position.get("seen", ()) for hash_ in hashes
-        }
+        known = reading.position if reading.position.get("column") == key else {}
+        self._skip = not from_start and not known
+        """Nothing was ever read by this column: what the table holds by now is not given."""
+        self._at: Any = _native(known.get("key"))
+        self._seen: dict[str, Any] = {hash_: _native(at) for at, *hashes in known.get("seen", ()) for hash_ in hashes}
         self._look_back_at = self._clock.monotonic()
 
     def turn(self, table: Rows) -> Iterator[Batch]:
@@ -126,7 +125,11 @@ class Follow:
         by_key: dict[tuple[str, str], list[str]] = {}
         for hash_, key in self._seen.items():
             by_key.setdefault(_plain(key), []).append(hash_)
-        return {"key": _plain(self._at), "seen": [[key, *hashes] for key, hashes in by_key.items()]}
+        return {
+            "column": self._key,
+            "key": _plain(self._at),
+            "seen": [[key, *hashes] for key, hashes in by_key.items()],
+        }
 
 
 def _plain(key: Any) -> tuple[str, str]:

@@ -41,7 +41,7 @@ class Tail:
         """The first bytes of the open file, at most HEAD, as far as they were read."""
         self._notices: list[Notice] = []
         self._seen = int(reading.position.get("seen_us", 0))
-        if reading.position:
+        if "offset" in reading.position:  # another kind of source was read before under this name
             self._resume(reading.position)
         elif not from_start and path.exists():
             self._open(path, path.stat().st_size)

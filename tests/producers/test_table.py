@@ -131,6 +131,20 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     assert house.frames() == []
 
 
+@pytest.mark.parametrize(
+    "before", [{"inode": 1, "offset": 5, "head": 0, "hash": ""}, {"column": "at", "key": ["text", "2"]}]
+)
+def test_another_source_was_read_before(tmp_path: Path, before: Position) -> None:
+    """A file, or the table by another column: its position says nothing here, and what is there is left."""
+    house = House(tmp_path, from_start=False)
+    house.position = before
+    house.start()
+    house.add((1, "", "old"))
+    assert house.read() == []
+    house.add((2, "", "new"))
+    assert house.read() == ["new"]
+
+
 def test_equal_rows_are_told_apart(tmp_path: Path) -> None:
     """A table without a number of its own may hold the same row twice."""
     house = House(tmp_path, key="at")

@@ -207,3 +207,15 @@ def test_positions_are_plain_values(house: House) -> None:
     house.read()
     position: Mapping[str, Any] = house.position
     assert {type(v) for v in position.values()} <= {int, str}
+
+
+def test_a_table_was_read_before(tmp_path: Path) -> None:
+    """Its position says nothing of a file: as at a first start, what the file holds is left."""
+    house = House(tmp_path, from_start=False)
+    house.append(b"old\n")
+    house.position = {"column": "id", "key": ["number", "7"], "seen": []}
+    house.restart()
+    assert raws(house.read()) == []
+    house.append(b"new\n")
+    assert raws(house.read()) == [b"new"]
+    house.tail.close()
