@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
 from streams.processors.folding import gaps, late, sources, weigh, wire
+from streams.processors.folding.belated import Belated
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.past import Key, Past, Record
 from streams.processors.folding.record import record
@@ -42,6 +43,7 @@ class Fold:
     ending: dict[OpenCall, None] = field(default_factory=dict)
     """Calls that are over and wait for the grace to pass, by the time of their last event."""
     past: Past = field(init=False)
+    belated: Belated = field(default_factory=Belated)
     out: list[Output] = field(default_factory=list)
     silent: bool = True
     """Until the first new input: what is replayed was answered before."""
@@ -82,6 +84,9 @@ class Fold:
             for call in gaps.settle(scope, now):
                 self._over(call, now)
         self._finish(now)
+        grace = round(self.rules.records_grace_seconds * MICRO)
+        for key, row, events in self.belated.completed(self.past, now, grace, self.rules.short_abandon_seconds):
+            self._say_again(key, row, events, now)
         if now - self.swept_at >= SWEEP_US:
             self.swept_at = now
             for scope in list(self.scopes.values()):
@@ -95,7 +100,9 @@ class Fold:
         return self._said()
 
     def low_water(self) -> int | None:
-        return min((call.low for scope in self.scopes.values() for call in scope.calls.values()), default=None)
+        lows = [call.low for scope in self.scopes.values() for call in scope.calls.values()]
+        lows += [call.low for call in self.belated.calls.values()]
+        return min(lows, default=None)
 
     def look(self) -> Iterator[tuple[OpenCall, Row]]:
         """Every open call and its record as it is now, said or not: for who explains it."""
@@ -112,6 +119,7 @@ class Fold:
         if not self.silent:
             return
         self.silent = False
+        self.belated.wake(now)
         for scope in self.scopes.values():
             scope.coverage.wake(now)
             for call in list(scope.calls.values()):
@@ -170,6 +178,8 @@ class Fold:
         call = scope.find(row) or scope.named(row)
         if call is None:
             late_for = self.past.named(scope.merge_key, row["leg_id"], row["call_id"])
+            if late_for is not None:
+                self.belated.take(late_for[0], row, source, offset, now)
             if late_for is not None or not sources.begins(row, source):
                 return
             call = scope.begin(row, row["call_id"] or row["leg_id"], offset, now)
@@ -222,15 +232,13 @@ class Fold:
         self._revise(call, now)
 
     def _finish(self, now: int) -> None:
-        """Calls whose grace has passed are final. While a backlog is read, the PBX's own clock must have passed it too."""
-        grace = round(self.rules.grace_seconds * MICRO)
+        """Calls whose grace has passed are final."""
+        grace, longer = (round(s * MICRO) for s in (self.rules.grace_seconds, self.rules.records_grace_seconds))
         for call in list(self.ending):
             if now - call.touched < grace:
                 break
             scope = self.scopes[call.merge_key]
-            if scope.latest - call.latest_at < grace and now - scope.heard_at < grace:
-                continue
-            if gaps.waits(scope, call, now):
+            if scope.expects_more(call, now, grace, longer) or gaps.waits(scope, call, now):
                 continue
             row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
             row["state"] = "final"
@@ -276,11 +284,14 @@ class Fold:
         """A late fact of a finished call: the whole record again, one revision on."""
         row = wire.read_call(finished.value)
         if late.amend(row, event):
-            row["rev"] += 1
-            row["updated_at"], row["events"] = now, row["events"] + 1
-            value = wire.write_call(row)
-            self.past.put(key, value, wire.read_said(value), now)
-            self.out.append(Output(key=key[1].encode(), value=value))
+            self._say_again(key, row, 1, now)
+
+    def _say_again(self, key: Key, row: Row, events: int, now: int) -> None:
+        row["rev"] += 1
+        row["updated_at"], row["events"] = now, row["events"] + events
+        value = wire.write_call(row)
+        self.past.put(key, value, wire.read_said(value), now)
+        self.out.append(Output(key=key[1].encode(), value=value))
 
 
 def open_stage(settings: config.Settings, clock: Clock) -> Stage:  # noqa: ARG001 - every stage is opened alike

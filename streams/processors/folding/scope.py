@@ -172,6 +172,13 @@ class Scope:
                     self._absorb(call, gone)
                     yield gone
 
+    def expects_more(self, call: OpenCall, now: int, grace: int, longer: int) -> bool:
+        """While a backlog is read, the PBX's own clock must have passed the grace too; it is longer for records alone."""
+        passed = self.latest - call.latest_at
+        if call.told is not None and not call.legs:
+            return passed < longer and now - call.touched < longer
+        return passed < grace and now - self.heard_at < grace
+
     def named(self, row: Row) -> OpenCall | None:
         """The call that a CDR is about, by its channels and its time, where it has no id that is known."""
         return next(self.names.find(row), None) or next(on_channel(self.calls.values(), row), None)

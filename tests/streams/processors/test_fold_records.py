@@ -39,7 +39,7 @@ def rows(call: Script) -> list[EnrichedCallEvent]:
         line(call, 0, "queue.entered", "C", position="1"),
         line(call, 6, "agent.connected", "C", agent="201", peer="A", hold_s="6", ring_s="3"),
         line(call, 26, "agent.completed", "C", agent="201", by="caller"),
-        cdr(call, "C", "A", start=3, answer=3, end=26, app="Queue"),
+        cdr(call, "C", "A", start=0, answer=0, end=26, app="Queue"),
     ]
 
 
@@ -47,7 +47,7 @@ def rows(call: Script) -> list[EnrichedCallEvent]:
 def test_records_beside_live_events_change_nothing(linkedid: bool) -> None:
     """AMI, CEL, CDR and queue_log of one call are one call, and nothing in it is counted twice."""
     call = through_a_queue()
-    told = [*rows(call)[:3], cdr(call, "C", "A", start=3, answer=3, end=26, app="Queue", linkedid=linkedid)]
+    told = [*rows(call)[:3], cdr(call, "C", "A", start=0, answer=0, end=26, app="Queue", linkedid=linkedid)]
     known = only(fold(by_arrival(call.events, cel(call.events), told)))
     assert said(known) == said(only(fold(call.events)))
     assert known.events == len(call.events) + len(cel(call.events)) + len(told)
