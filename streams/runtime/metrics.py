@@ -28,6 +28,7 @@ EVENTS_PUBLISHED = _counter("events_published", "Events that the broker acknowle
 FRAMES_IGNORED = _counter("frames_ignored", "Frames that carry no fact of the taxonomy.", ["pbx"])
 SOURCE_UP = _gauge("source_up", "1 while the adapter reads from its PBX.", ["pbx"])
 SOURCE_GAP = _counter("source_gap_seconds", "Seconds during which a PBX was not being read.", ["pbx"])
+SOURCE_LOST = _counter("source_lost_frames", "Beginnings and ends of channels that only an audit told.", ["pbx"])
 CLOCK_SKEW = _gauge("clock_skew_seconds", "The PBX's clock minus ours.", ["pbx"])
 SPOOL_BYTES = _gauge("spool_bytes", "Events on disk that wait for the broker.", ["pbx"])
 SPOOL_TORN = _counter("spool_torn_bytes", "Bytes of a half-written last event, cut after a crash.", ["pbx"])

@@ -35,16 +35,17 @@ class Inventory:
         """The PBX is being asked for its list."""
         self._counting = True
 
-    def strangers(self, shown: Collection[bytes]) -> set[bytes]:
-        """Channels of the list whose beginning no event told; all of the list is known from now on.
+    def compare(self, shown: Collection[bytes]) -> tuple[set[bytes], set[bytes]]:
+        """Channels of the list whose beginning no event told, and those outside it whose end none told.
 
-        To be called when every event from before the list has come. What is not in the list, and did not begin while it
-        was made, is forgotten: its end was lost.
+        To be called when every event from before the list has come. From now on the list is what is known, with what
+        began while it was made.
         """
-        unknown = set(shown) - self._alive - self._gone
-        self._alive = (self._alive & set(shown)) | self._born | unknown
+        listed = set(shown)
+        strangers, vanished = listed - self._alive - self._gone, self._alive - listed - self._born
+        self._alive = (self._alive - vanished) | strangers
         self._born, self._gone, self._counting = set(), set(), False
-        return unknown
+        return strangers, vanished
 
 
 @dataclass(slots=True)
@@ -59,6 +60,11 @@ class Lists:
     def live(self) -> list[bytes]:
         """The ids of all channels."""
         return [uniqueid for uniqueid, _ in _legs(self.channels)]
+
+    @property
+    def local(self) -> set[bytes]:
+        """Those that the PBX has made for itself: sites often filter their events."""
+        return {uniqueid for uniqueid, raw in _legs(self.channels) if b"\r\nChannel: Local/" in raw}
 
     @property
     def members(self) -> list[bytes]:

@@ -18,6 +18,7 @@ from producers.adapter import Frame, Notice, Ordinals, Position, Reading
 from producers.pbx._asterisk.inventory import Inventory, Lists, ask, told
 from producers.pbx._asterisk.pulse import MICRO, STAMP, Pulse
 from streams.clients.ami import Answer, Client, parse
+from streams.runtime import metrics
 from streams.runtime.errors import Fatal, Retry
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ class Session:
         now = self._clock.now()
         if lists.channels.ok:
             self._audited_at = self._clock.monotonic()
-            self._tell_strangers(lists, self._snapshot_at, now)
+            strangers, _ = self._inventory.compare(lists.live)
+            self._tell(strangers, lists, self._snapshot_at)
             self._out += [
                 self._frame(raw, now, self._listing(self._snapshot_at)) for raw in (*self._devices, *lists.members)
             ]
@@ -236,13 +238,10 @@ class Session:
             )
         self._out += [self._frame(raw, now) for raw in held]
 
-    def _tell_strangers(self, lists: Lists, at: int, now: int) -> None:
-        """A row for each channel whose beginning no event told.
-
-        A leg whose Hangup came while the list was made is not told as live: it would be revived.
-        """
-        facts = self._listing(at)
-        for raw, bridge in lists.rows(self._inventory.strangers(lists.live)):
+    def _tell(self, strangers: set[bytes], lists: Lists, at: int) -> None:
+        """A row for each; a leg whose Hangup came while the list was made is none of them: it would be revived."""
+        facts, now = self._listing(at), self._clock.now()
+        for raw, bridge in lists.rows(strangers):
             self._out.append(self._frame(raw, now, facts | bridge))
 
     def _listing(self, at: int) -> dict[str, str]:
@@ -270,7 +269,10 @@ class Session:
                 return
             self._audited_at = self._clock.monotonic()
             for lists in (each for each in found if each.channels.ok):
-                self._tell_strangers(lists, at, self._clock.now())
+                strangers, vanished = self._inventory.compare(lists.live)
+                strangers -= lists.local
+                metrics.SOURCE_LOST.labels(self._reading.pbx).inc(len(strangers) + len(vanished))
+                self._tell(strangers, lists, at)
                 data = {"heartbeat": "1", "audit_us": str(at), "live": told(lists.live), **self._pulse.coverage()}
                 self._out.append(self._notice("source.up", at, data))
 

@@ -7,6 +7,7 @@ from producers.adapter import Notice
 from producers.pbx._asterisk.inventory import Inventory, told
 from producers.pbx._asterisk.pulse import SETTLE
 from streams.clients.ami import END, parse
+from streams.runtime import metrics
 from tests.producers.pbx.test_session import BEFORE, CONFIG, Line
 from tests.support.pbx import channel, event, message
 
@@ -104,6 +105,17 @@ def test_a_lost_beginning_is_told() -> None:
     assert line.told() == [("source.up", "")]
 
 
+def test_what_was_lost_is_counted() -> None:
+    """Each beginning and each end that only the audit told; not the Local channels, whose events a site may filter."""
+    lost = metrics.SOURCE_LOST.labels("main")
+    line = started(channel("1.4"), channel("1.5"))
+    line.told()
+    before = lost._value.get()
+    audit(line, channel("1.4"), channel("1.6"), channel("1.7", name="Local/201@internal-00000001;1"))
+    assert line.told() == [("CoreShowChannel*", "1.6"), ("source.up", "")]
+    assert lost._value.get() - before == 2
+
+
 def test_a_beginning_that_comes_behind_the_list_is_not_lost() -> None:
     """The list overtook the event; the second ping is answered behind both."""
     line = started()
@@ -162,9 +174,9 @@ def test_an_inventory_forgets_what_is_gone() -> None:
     inventory.heard(event("Newchannel", 1, channel("1.1")))
     inventory.begin()
     inventory.heard(event("Newchannel", 2, channel("1.2")))
-    assert inventory.strangers([]) == set()
+    assert inventory.compare([]) == (set(), {b"1.1"})
     inventory.begin()
-    assert inventory.strangers([b"1.1", b"1.2"]) == {b"1.1"}
+    assert inventory.compare([b"1.1", b"1.2"]) == ({b"1.1"}, set())
 
 
 def test_ids_with_a_blank_stay_one() -> None:
