@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from streams.runtime import kafka
-from streams.runtime.cli import calls, dead, demo, doctor, init, run, schemas, topics, up
+from streams.runtime.cli import agents, calls, dead, demo, doctor, init, run, schemas, topics, up
 from streams.runtime.errors import Fatal, Reject, Retry
 from streams.runtime.logs import printable
 
@@ -27,6 +27,7 @@ app.add_typer(run.app, name="run")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(calls.app, name="calls")
+app.add_typer(agents.app, name="agents")
 app.add_typer(dead.app, name="dead")
 # The simulator is a producer: the layer above names it, so it is found at run time.
 app.add_typer(import_module("producers.simulator.command").app, name="simulate")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streams.runtime import warehouse
 from streams.runtime.cli import explain
-from streams.runtime.cli.common import Config, Json, cell, settings
+from streams.runtime.cli.common import Config, Json, cell, lines, settings, text
 from streams.runtime.errors import Reject
 
 app = typer.Typer(help="The calls in the warehouse.", no_args_is_help=True)
@@ -50,14 +50,14 @@ def show(
     """The latest calls, newest first."""
     found = _find(config, since, most, number=number, agent=agent, outcome=outcome)
     if json:
-        _lines(found)
+        lines(found)
         return
     table = Table(title="calls")
     table.add_column("call id", no_wrap=True)  # whole at any width: `calls show` asks for it
     for column in _COLUMNS:
         table.add_column(column.replace("_", " "))
     for call in found:
-        table.add_row(*(cell(_text(call[column])) for column in ("call_id", *_COLUMNS)))
+        table.add_row(*(cell(text(call[column])) for column in ("call_id", *_COLUMNS)))
     Console().print(table)
 
 
@@ -71,12 +71,12 @@ def one(call_id: str, config: Config = None, json: Json = False) -> None:
     if not found:
         raise Reject(f"no call {call_id} in the warehouse; `trunkline calls list` shows the ids")
     if json:
-        _lines(iter(found))
+        lines(iter(found))
         return
     table = Table(title=cell(call_id), show_header=False)
     for key, value in found[0].items():
         if value not in (None, "", [], {}):
-            table.add_row(key, cell(_text(value)))
+            table.add_row(key, cell(text(value)))
     Console().print(table)
 
 
@@ -93,7 +93,7 @@ def export(
     """The calls as CSV (or JSON lines) on the standard output."""
     found = _find(config, since, most, number=number, agent=agent, outcome=outcome)
     if json:
-        _lines(found)
+        lines(found)
         return
     writer = csv.writer(sys.stdout)
     for index, call in enumerate(found):
@@ -118,24 +118,11 @@ def _time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _lines(found: Iterator[dict[str, Any]]) -> None:
-    for call in found:
-        sys.stdout.buffer.write(orjson.dumps(call, default=str, option=orjson.OPT_APPEND_NEWLINE))
-
-
 # What spreadsheets begin a formula with, also in its wide forms; a number with its sign is no formula.
 _FORMULA = re.compile(r"\s*([=@\uff1d\uff20\uff0b\uff0d\t\r\n]|[+-](?![\d.]+$))")
 
 
 def _cell(value: Any) -> str:
     """A CSV cell that no spreadsheet takes for a formula: caller names are text from outside."""
-    text = orjson.dumps(value, default=str).decode() if isinstance(value, list | tuple | dict) else _text(value)
-    return "'" + text if _FORMULA.match(text) else text
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="milliseconds")
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return "" if value is None else str(value)
+    plain = orjson.dumps(value, default=str).decode() if isinstance(value, list | tuple | dict) else text(value)
+    return "'" + plain if _FORMULA.match(plain) else plain

@@ -1,10 +1,14 @@
 """What every command shares: the configuration option and how settings are loaded."""
 
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 from rich.text import Text
 
@@ -36,9 +40,24 @@ def settings(file: Path | None) -> Settings:
     return resolved(loaded)
 
 
-def cell(text: str) -> Text:
+def cell(outside: str) -> Text:
     """Text from outside for a table: neither markup nor control characters of the terminal."""
-    return Text(printable(text))
+    return Text(printable(outside))
+
+
+def lines(found: Iterator[dict[str, Any]]) -> None:
+    """Rows for scripts: a JSON object a line on the standard output."""
+    for row in found:
+        sys.stdout.buffer.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def text(value: Any) -> str:
+    """A value of the warehouse for people; nothing where nothing is known."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
 
 
 def interruptible() -> None:

@@ -55,6 +55,8 @@ extensions = '[1-9]\d{{3}}'
 _MARK = "made-by-trunkline-demo"
 _IMPORT = 500
 _CONTACTS_WAIT = 60
+_BREAKS_S = 90
+"""Seconds between two breaks of an agent, on average."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,10 @@ class Centre:
 
     def truth(self, pbx: str) -> Path:
         return self.folder / f"truth-{pbx}.jsonl"
+
+    def breaks(self, pbx: str) -> Path:
+        """What the agents did between calls, as the simulator tells it."""
+        return self.folder / f"breaks-{pbx}.jsonl"
 
 
 def prepare(folder: Path, plan: Plan) -> Centre:
@@ -131,6 +137,8 @@ def _simulator(centre: Centre, pbx: str) -> Child:
         "talk-mean": plan.talk_mean,
         "agents": max(30, round(plan.rate * 20)),
         "truth": centre.truth(pbx),
+        "breaks": _BREAKS_S,
+        "agent-truth": centre.breaks(pbx),
         "contacts-out": centre.contacts,
         "secret-file": centre.folder / "ami-secret",
     }
