@@ -109,7 +109,7 @@ class Road:
         self._journal_group.close()
         self._client.close()
 
-    def prepare(self) -> None:
+    def prepare(self, adapters: int = 1) -> None:
         """Put the contacts into the CRM, and return when enrichment can know them and the adapter reads the PBX."""
         own = self._settings.crm["crm"].model_extra or {}
         people = [{"id": key, "name": name, "numbers": numbers} for key, (name, numbers) in CONTACTS.items()]
@@ -117,7 +117,7 @@ class Road:
         answer = httpx.post(f"{own['url']}/api/contacts/import", json={"contacts": people}, headers=headers, timeout=30)
         answer.raise_for_status()
         centre.await_contacts(self._settings, len(people), SystemClock(), lambda: None)
-        until(lambda: self.resyncs() == 1, "the adapter to read the PBX", timeout=_BOOT)
+        until(lambda: self.resyncs() == adapters, "the adapter to read the PBX", timeout=_BOOT)
 
     def rows(self, sql: str, **parameters: Any) -> list[Row]:
         """The rows of a query; none while the sink has not made its tables yet."""
@@ -158,9 +158,9 @@ class Road:
         done = {at.partition: at.offset for at in self._journal_group.committed(_CALLS, timeout=10)}
         return {row["call_id"] for row in self.rows(_FINAL) if row["_offset"] < done[row["_partition"]]}
 
-    def adapter(self) -> psutil.Process:
-        """The process of the adapter."""
-        role = ["run", "producer", "main"]
+    def adapter(self, name: str = "main") -> psutil.Process:
+        """The process of an adapter; raises StopIteration while it has none."""
+        role = ["run", "producer", name]
         children = psutil.Process(self._up.pid).children()
         return next(child for child in children if set(role) <= set(child.cmdline()))
 
@@ -171,11 +171,17 @@ class Road:
 
 
 @contextmanager
-def running(bench: Bench, folder: Path) -> Iterator[Road]:
-    """`trunkline up` in that folder against the bench's PBX, ready for its first call; nothing is left running."""
+def running(bench: Bench, folder: Path, *, twice: bool = False) -> Iterator[Road]:
+    """`trunkline up` in that folder against the bench's PBX, ready for its first call; nothing is left running.
+
+    `twice`: a second adapter, `second`, reads the same PBX.
+    """
     file = folder / "trunkline.toml"
     where = {"data": folder / "data", "host": bench.host, "port": bench.ami_port, "username": bench.username}
-    file.write_text(_TOML.format(**where, plan=PLAN, dids=json.dumps(PLAN.dids)), encoding="utf-8")
+    text = _TOML.format(**where, plan=PLAN, dids=json.dumps(PLAN.dids))
+    if twice:
+        text += text[text.index("[pbx.main]") :].replace("pbx.main", "pbx.second").replace("host", 'of = "main"\nhost')
+    file.write_text(text, encoding="utf-8")
     secret = folder / "ami-secret"
     secret.touch(mode=0o600)
     secret.write_text(bench.secret, encoding="ascii")
@@ -187,7 +193,7 @@ def running(bench: Bench, folder: Path) -> Iterator[Road]:
     try:
         up.start(wait=_BOOT)
         with closing(Road(file, up)) as road:
-            road.prepare()
+            road.prepare(adapters=1 + twice)
             yield road
     finally:
         up.stop()
