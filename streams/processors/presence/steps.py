@@ -80,16 +80,13 @@ def _told(person: Person, row: Row) -> None:
         _phone(person, row, interface, phone)
     if queue:
         _member(person, row, queue)
-    elif not interface and state == "logged_out":
-        for each in list(person.memberships) or [""]:
-            _member(person, row, each)
-    elif not interface and row["leg_id"]:
+    elif row["leg_id"] and state in ("available", "logged_out"):
         _member(person, row, "")
         if state == "available":  # the channel of the log-in stays up for the whole shift, and is no call
             where = _interface(row["channel"])
             leg = AgentLeg(leg_id=row["leg_id"], call_id=row["call_id"], interface=where, state="login", at=row["ts"])
             person.legs[leg.leg_id] = leg
-    elif not interface and state in ("paused", "available"):
+    elif not phone:  # all queues at once
         for each in [name for name, known in person.memberships.items() if known.active]:
             _member(person, row, each)
 
