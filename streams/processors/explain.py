@@ -53,7 +53,7 @@ class Life:
 
 
 def explain(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) -> Life:
-    """The life of the call with that id, or with that native id, from events in the order of their arrival.
+    """The life of the call with that id, native id or leg, from events in the order of their arrival.
 
     Events of other calls may be among them; that costs time. Raises Reject when none of the events is of the call.
     """
@@ -75,7 +75,7 @@ def explain(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) 
 
 
 def natives(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) -> frozenset[str]:
-    """Every native id of the call with that id or native id, as the fold joins them; empty when there is no such call."""
+    """Every native id of the call with that id, native id or leg, as the fold joins them; empty when there is no such call."""
     watch = Watch(rules)
     now = 0
     for offset, event in enumerate(events):

@@ -25,9 +25,8 @@ def changes(before: Row | None, after: Row) -> list[str]:
     """What an event changed, or what a call that begins is known to be."""
     lines = [] if before is not None else [f"a call begins: {after['call_id']}"]
     was: Row = before or {key: type(value)() for key, value in after.items()}
-    for key, sentence in _FIELDS.items():
-        if after[key] != was[key] and after[key] not in (None, ""):
-            lines.append(sentence(after))
+    facts = [say(after) for key, say in _FIELDS.items() if after[key] != was[key] and after[key] not in (None, "")]
+    lines += ["; ".join(facts)] if facts else []
     lines += _segments(was["segments"], after["segments"])
     lines += _visits(was["queue_visits"], after["queue_visits"])
     lines += [_transfer(row) for row in _new(was["transfers"], after["transfers"])]
@@ -60,11 +59,11 @@ def _by(row: Row) -> str:
 
 _FIELDS: Mapping[str, Callable[[Row], str]] = {
     "direction": lambda row: f"{row['direction']} call",
-    "initiation": lambda row: f"how it began: {row['initiation']}",
+    "initiation": lambda row: str(row["initiation"]),
     "caller_number": lambda row: f"the caller is {row['caller_number']}{_called(row['caller_name'])}",
-    "dialled_number": lambda row: f"dialled: {row['dialled_number']}",
-    "did": lambda row: f"own number that was called: {row['did']}",
-    "customer_number": lambda row: f"the customer's number: {row['customer_number']}",
+    "dialled_number": lambda row: f"the number called is {row['dialled_number']}",
+    "did": lambda row: f"that is our number {row['did']}",
+    "customer_number": lambda row: f"the customer's is {row['customer_number']}",
     "contact_id": lambda row: f"the CRM knows the customer: {row['contact_name']} ({row['crm']} {row['contact_id']})",
     "reached_number": lambda row: f"reached: {row['reached_number']}",
     "conference": lambda row: f"they meet in the conference {row['conference']}",
@@ -180,14 +179,19 @@ def _holds(was: Sequence[Row], now: Sequence[Row]) -> Iterator[str]:
             yield f"hold ends after {(row['ended_at'] - row['started_at']) / 1e6:.1f} s"
 
 
+def recorded(row: Row) -> str:
+    """A recording, with its file as far as that is known."""
+    return f"recorded: {row['file']}" if row["file"] else "recorded"
+
+
 def _recordings(was: Sequence[Row], now: Sequence[Row]) -> Iterator[str]:
     known = {(row["leg_id"], row["started_at"]): row for row in was}
     for row in now:
         before = known.get((row["leg_id"], row["started_at"]))
         if before is None:
-            yield f"recording {row['file']}".rstrip()
+            yield recorded(row)
         elif row["ended_at"] is not None and before["ended_at"] is None:
-            yield f"recording ends: {row['file']}"
+            yield "the recording ends"
 
 
 def _new(was: Sequence[T], now: Sequence[T]) -> list[T]:

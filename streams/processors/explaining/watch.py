@@ -74,10 +74,10 @@ class Watch:
         return name
 
     def named(self, name: str) -> str | None:
-        """The id of the call that has this id or native id; None when there is no such call."""
+        """The id of the call that has this id, native id or leg; None when there is no such call."""
         if self.survivor(name) in self.rows:
             return self.survivor(name)
-        return next((row["call_id"] for row in self.rows.values() if name in row["native_ids"]), None)
+        return next((row["call_id"] for row in self.rows.values() if name in names_of(row)), None)
 
     def _after(self, values: Iterable[bytes | None]) -> tuple[list[Row], Told]:
         revisions = [wire.read_call(value or b"") for value in values]
@@ -109,3 +109,9 @@ def _together(row: Row, gone: Row) -> Row:
     """What was known of two calls before they were found to be one."""
     lists = {key: row[key] if row is gone else row[key] + gone[key] for key in _LISTS}
     return {**row, **lists}
+
+
+def names_of(row: Row) -> set[str]:
+    """Every id under which a record can be asked for."""
+    legs = {each["leg_id"] for key in ("segments", "participants") for each in row[key]}
+    return {row["call_id"], *row["native_ids"], *legs} - {""}

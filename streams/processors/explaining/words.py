@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from streams.processors.explaining.changes import RESULTS, diversion, parked, unparked, who
+from streams.processors.explaining.changes import RESULTS, diversion, parked, recorded, unparked, who
 from streams.processors.folding.calls import Row
 
 Line = tuple[int, str]
@@ -54,7 +54,7 @@ def story(row: Row) -> list[Line]:
     for park in row["parks"]:
         lines.append((park["started_at"], parked(park)))
         lines += [(park["ended_at"], f"parking ends: {unparked(park)}")] if park["ended_at"] is not None else []
-    lines += [(each["started_at"], f"recorded: {each['file']}") for each in row["recordings"] if each["started_at"]]
+    lines += [(each["started_at"], recorded(each)) for each in row["recordings"] if each["started_at"] is not None]
     lines += [(each["at"], f"note of {each['author'] or 'somebody'}: {each['text']}") for each in row["notes"]]
     if row["conference"]:
         met = row["started_at"] if row["connected_at"] is None else row["connected_at"]

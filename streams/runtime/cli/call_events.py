@@ -52,7 +52,11 @@ SELECT call_id, merged_into, native_ids, tenant, pbx, state,
        toUnixTimestamp64Micro(started_at) AS since, toUnixTimestamp64Micro(updated_at) AS until
 FROM calls FINAL WHERE call_id = {call:String}
 """
-_FIND_NATIVE = _FIND.replace("call_id = {call:String}", "has(native_ids, {call:String}) AND state != 'merged'")
+_FIND_WITHIN = _FIND.replace(
+    "call_id = {call:String}",
+    "state != 'merged' AND (has(native_ids, {call:String}) OR has(segments.leg_id, {call:String})"
+    " OR has(participants.leg_id, {call:String}))",
+)
 _EVENTS = """
 SELECT * REPLACE (hex(event_id) AS event_id, toUnixTimestamp64Micro(ts) AS ts,
                   toUnixTimestamp64Micro(received_at) AS received_at)
@@ -79,11 +83,11 @@ ORDER BY _partition, _offset
 
 
 def of_warehouse(client: Client, call: str, late_us: int) -> Iterator[EnrichedCallEvent]:
-    """The events of the call with that id or native id, up to `late_us` after its end.
+    """The events of the call with that id, native id or leg, up to `late_us` after its end.
 
     Raises Reject when the warehouse has no such call.
     """
-    found = _one(client, _FIND, call) or _one(client, _FIND_NATIVE, call)
+    found = _one(client, _FIND, call) or _one(client, _FIND_WITHIN, call)
     while found is not None and found["merged_into"]:
         found = _one(client, _FIND, found["merged_into"])
     if found is None:

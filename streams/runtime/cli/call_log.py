@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.codec import decode
+from schemas.codec import as_row, decode
 from schemas.events import Call, EnrichedCallEvent
+from streams.processors.explaining.watch import names_of
 from streams.processors.folding import wire
 from streams.runtime import kafka
 from streams.runtime.cli.call_events import HOUR_US, SETTLED_US, SOURCE, Names
@@ -17,7 +18,7 @@ _WITHOUT_IDS = frozenset({*SOURCE, "agent.completed"})
 
 
 def of_log(connection: Kafka, call: str, late_us: int) -> Iterator[EnrichedCallEvent]:
-    """The events of the call with that id or native id, up to `late_us` after its last revision.
+    """The events of the call with that id, native id or leg, up to `late_us` after its last revision.
 
     Reads the topic `calls` for the record, then its partition of the events from the call's time on. Raises Reject when
     `calls` has no such call, Retry or Fatal when the broker does not answer.
@@ -46,7 +47,7 @@ def _record(client: Consumer, connection: Kafka, call: str) -> tuple[Call, int] 
         if value is None or named not in value:
             continue
         record = decode(Call, value)
-        if record.state != "merged" and (record.call_id == call or call in record.native_ids):
+        if record.state != "merged" and call in names_of(as_row(record)):
             found = record, message.partition() or 0
     return found
 

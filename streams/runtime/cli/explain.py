@@ -26,7 +26,7 @@ MICRO = 1_000_000
 
 
 def command(
-    call: Annotated[str, typer.Argument(help="Id of the call, or any native id that was folded into it.")],
+    call: Annotated[str, typer.Argument(help="Id of the call, or of a leg or native call in it.")],
     config: Config = None,
     events: Annotated[
         Path | None, typer.Option(help="Take the events from this file of JSON lines instead, in their order.")
@@ -81,9 +81,7 @@ def page(life: Life, width: int, signs: timeline.Signs) -> Iterator[Text]:
     if record["quality"]:
         yield Text(f"to know before trusting it: {', '.join(record['quality'])}", style="yellow")
     yield Text()
-    bars = list(timeline.bars(life, width, signs))
-    yield from bars
-    yield timeline.legend(bars[1:], signs)
+    yield from timeline.picture(life, width, signs)
     yield Text()
     yield from timeline.rows(life, width, signs)
 

@@ -1,6 +1,6 @@
 """A call as a person would draw it: legs as lanes, once as bars along the time, once beside every event."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -27,8 +27,6 @@ class Signs(NamedTuple):
     down: dict[str, str]
     begins: str
     ends: str
-    both: str
-    """A leg so short that it begins and ends in one place."""
     leg: str
     peer: str
     between: str
@@ -38,12 +36,12 @@ class Signs(NamedTuple):
 LINES = Signs(
     {TALKS: "━", APART: "═", HELD: "┅", UP: "─", RINGS: "┄", GONE: " "},
     {TALKS: "┃", APART: "║", HELD: "╏", UP: "│", RINGS: "┊", GONE: " "},
-    *("├", "┤", "│", "●", "○", "─", "→"),
+    *("├", "┤", "●", "○", "─", "→"),
 )
 ASCII = Signs(
     {TALKS: "=", APART: "+", HELD: "~", UP: "-", RINGS: ".", GONE: " "},
     {TALKS: "#", APART: "$", HELD: "%", UP: "|", RINGS: ":", GONE: " "},
-    *("|", "|", "|", "*", "o", "-", "=>"),
+    *("|", "|", "*", "o", "-", "=>"),
 )
 
 
@@ -70,8 +68,8 @@ def letters(life: Life) -> dict[str, str]:
     return {leg.id: _letter(n) for n, leg in enumerate(life.legs)}
 
 
-def bars(life: Life, width: int, signs: Signs) -> Iterator[Text]:
-    """The whole call along its time, a line a leg: who talked to whom when."""
+def picture(life: Life, width: int, signs: Signs) -> Iterator[Text]:
+    """The whole call along its time, a line a leg, and what the signs mean: who talked to whom when."""
     names = letters(life)
     labels = {leg.id: printable(f"{names[leg.id]} {_label(life, leg)}")[: width // 3] for leg in life.legs}
     margin = max(map(len, labels.values()), default=0) + 2
@@ -80,30 +78,28 @@ def bars(life: Life, width: int, signs: Signs) -> Iterator[Text]:
     end = max((_end(life, leg) for leg in life.legs), default=0)
     cell = max(1, -(-(end - start) // room))
     yield Text(" " * margin + _scale(start, cell * room, room), style="dim")
+    drawn: set[str] = set()
     for leg in life.legs:
-        line = Text(labels[leg.id].ljust(margin))
-        cells = [_mostly(life, leg, start + n * cell, cell) for n in range(room)]
-        lived = [
-            n for n in range(room) if start + n * cell < _end(life, leg) and start + (n + 1) * cell > leg.created_at
-        ]
-        for n, doing in enumerate(cells):
-            sign = signs.along[doing]
-            if lived and n == lived[0]:
-                sign = signs.begins if len(lived) > 1 else signs.both
-            elif lived and n == lived[-1] and leg.ended_at is not None:
-                sign = signs.ends
-            line.append(sign, style=_STYLES[doing])
-        line.rstrip()
-        yield line
+        doings = [_mostly(life, leg, start + n * cell, cell) for n in range(room)]
+        drawn |= set(doings)
+        yield Text(labels[leg.id].ljust(margin)).append_text(_bar(leg, doings, signs))
+    yield Text("   ").join(
+        Text.assemble((signs.along[doing] * 3, _STYLES[doing]), f" {name}")
+        for doing, name in _MEANINGS
+        if doing in drawn
+    )
 
 
-def legend(drawn: Iterable[Text], signs: Signs) -> Text:
-    """What the signs in the bars mean."""
-    there = {sign for line in drawn for sign in line.plain}
+def _bar(leg: Leg, doings: Sequence[str], signs: Signs) -> Text:
     line = Text()
-    for doing, name in _MEANINGS:
-        if signs.along[doing] in there:
-            line.append(signs.along[doing] * 3, style=_STYLES[doing]).append(f" {name}   ")
+    there = [n for n, doing in enumerate(doings) if doing != GONE]
+    for n, doing in enumerate(doings):
+        sign = signs.along[doing]
+        if there and n == there[0]:
+            sign = signs.begins
+        elif there and n == there[-1] and leg.ended_at is not None:
+            sign = signs.ends
+        line.append(sign, style=_STYLES[doing])
     line.rstrip()
     return line
 

@@ -196,7 +196,7 @@ def test_a_call_that_is_not_there() -> None:
         explain("main:9", talking().events, RULES)
 
 
-@pytest.mark.parametrize(("name", "found"), [("C", 2), ("A2", 2), ("nobody", 0)])
+@pytest.mark.parametrize(("name", "found"), [("C", 2), ("A2", 2), ("B", 2), ("nobody", 0)])
 def test_the_native_ids_of_a_call(name: str, found: int) -> None:
     """All that it was folded from, by any of them, and nothing of the calls beside it."""
     call = attended()
