@@ -219,10 +219,13 @@ def _application(begin: str) -> Handler:
 
 
 def _stream(on: str) -> Handler:
-    """Music on hold, since Asterisk 20; sound files are streams too. The end has its kind only in a column of its own."""
+    """Music on hold, since Asterisk 20; sound files are streams too. Of the end only the column userdeftype tells which.
+
+    AMI has no such field, and events of its own: a beginning without an end would be a hold until the hang-up.
+    """
 
     def handler(site: Site, fields: Fields, extra: Extra) -> Iterator[Facts]:
-        if "class" in extra or fields.get("userdeftype", "").startswith("MOH_"):
+        if fields.get("userdeftype", "").startswith("MOH_"):
             yield _with(site, fields, "leg.updated", moh=on, music=extra.get("class", ""))
 
     return handler

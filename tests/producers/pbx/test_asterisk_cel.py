@@ -204,7 +204,7 @@ def test_music_on_hold_but_no_sound_file() -> None:
     assert (begin.type, begin.data["moh"], begin.data["music"]) == ("leg.updated", "1", "default")
     assert one("STREAM_END", userdeftype="MOH_STREAM_END").data["moh"] == "0"
     assert read(line("STREAM_BEGIN", {"sound": "beep"}, userdeftype="FILE_STREAM_BEGIN")) == []
-    assert read(line("STREAM_END")) == []
+    assert read(line("STREAM_BEGIN", {"class": "default"})) == read(line("STREAM_END")) == []
 
 
 def test_the_other_rows() -> None:
@@ -279,3 +279,18 @@ def test_any_row_gives_events_or_a_refusal(cells: dict[str, str], kind: str) -> 
         return
     for event in events:
         encode(event)
+
+
+def test_dial_names_who_is_called_outside() -> None:
+    """By its first argument, where that is one number and no telephone of the house."""
+    assert one("APP_START", appname="Dial", appdata="PJSIP/0470123416@trunk,10,T").data["outside"] == "+32470123416"
+    assert "outside" not in one("APP_START", appname="Dial", appdata="PJSIP/201,20").data
+    assert "outside" not in one("APP_START", appname="Dial", appdata="PJSIP/0470123416@trunk&PJSIP/201,20").data
+
+
+def test_bridge_tells_the_queue_that_made_it() -> None:
+    """The beginning of a second queue may not be logged; who is put through by it is told with its name."""
+    extra = {"bridge_id": "b1", "bridge_technology": "simple_bridge"}
+    joined, known = read(line("BRIDGE_ENTER", extra, appname="Queue", appdata="second,tT,,,10"))
+    assert (joined.type, joined.data["bridge"]) == ("bridge.joined", "b1")
+    assert (known.type, known.data["app"], known.data["queue"]) == ("leg.updated", "Queue", "second")
