@@ -149,12 +149,24 @@ def _simulator(centre: Centre, pbx: str) -> Child:
 
 
 def truth_lines(centre: Centre) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(PBX, line) of what the simulators have told so far; a half-written last line is left for later."""
+    """(PBX, line) of what the simulators have told so far of calls."""
     for pbx in centre.ports:
-        if centre.truth(pbx).exists():
-            text = centre.truth(pbx).read_bytes()
-            for line in text[: text.rfind(b"\n") + 1].splitlines():
-                yield pbx, orjson.loads(line)
+        for line in _told(centre.truth(pbx)):
+            yield pbx, line
+
+
+def break_lines(centre: Centre) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(PBX, line) of what the simulators have told so far of agents' breaks."""
+    for pbx in centre.ports:
+        for line in _told(centre.breaks(pbx)):
+            yield pbx, line
+
+
+def _told(file: Path) -> Iterator[dict[str, Any]]:
+    """A half-written last line is left for later."""
+    if file.exists():
+        text = file.read_bytes()
+        yield from map(orjson.loads, text[: text.rfind(b"\n") + 1].splitlines())
 
 
 def load_contacts(centre: Centre, settings: Settings) -> int:

@@ -20,6 +20,10 @@ class Verdict:
     outcomes: Mapping[str, int]
     differing: Mapping[str, str]
     """Call id to what is wrong with it; empty when all is well."""
+    breaks: int = 0
+    """Agents' pauses, log-outs and returns that happened."""
+    breaks_told: int = 0
+    """Of these, how many stand in the agents' states to the microsecond."""
 
 
 def truths(lines: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
@@ -67,6 +71,13 @@ def differences(truth: Mapping[str, Any], call: Mapping[str, Any]) -> list[str]:
         if abs((call[name] or 0.0) - truth.get(name, 0.0)) > _TOLERANCE_S
     ]
     return told + times
+
+
+def breaks(lines: Iterable[tuple[str, Mapping[str, Any]]], states: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many changes of agents happened, and how many of them are told: same state, reason and moment (µs)."""
+    happened = {(pbx, line["agent"], line["state"], line["reason"], line["at"]) for pbx, line in lines}
+    told = {(row["pbx"], row["agent_id"], row["state"], row["reason"], row["since_us"]) for row in states}
+    return len(happened), len(happened & told)
 
 
 def _count(count: int, where: str, happened: bool) -> list[str]:

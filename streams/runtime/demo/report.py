@@ -55,6 +55,8 @@ def show(console: Console, verdict: Verdict, delays: Delays, answers: Sequence[A
         ("unknown to the CRM", verdict.matches.get("none", 0)),
         ("number withheld", verdict.matches.get("hidden", 0)),
         ("calls inside the house", verdict.matches.get("internal", 0)),
+        ("agents' breaks and returns that happened", verdict.breaks),
+        ("of these in agent_states, to the microsecond", verdict.breaks_told),
     ):
         counts.add_row(what, str(count))
     counts.add_section()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streams.runtime.demo.judge import Verdict, differences, judge, truths
+from streams.runtime.demo.judge import Verdict, breaks, differences, judge, truths
 
 Row = Mapping[str, Any]
 TRUTH: Row = {
@@ -85,6 +85,15 @@ def test_every_time_is_compared_to_a_second(name: str) -> None:
 def test_what_the_truth_does_not_tell_is_not_compared() -> None:
     """A truth without a queue says nothing of it."""
     assert differences({"direction": "inbound"}, call(talk_s=0.0, hold_s=None, queue_wait_s=0.5)) == []
+
+
+def test_breaks_are_compared_to_the_microsecond() -> None:
+    """State, reason and moment: one that is off by as little counts as not told."""
+    line = {"agent": "101", "state": "paused", "reason": "lunch", "at": 1_000_000}
+    row = {"pbx": "main", "agent_id": "101", "state": "paused", "reason": "lunch", "since_us": 1_000_000}
+    assert breaks([("main", line)], [row]) == (1, 1)
+    for wrong in ({"since_us": 1_000_001}, {"reason": ""}, {"state": "logged_out"}, {"pbx": "branch"}):
+        assert breaks([("main", line)], [row | wrong]) == (1, 0)
 
 
 def test_the_last_line_of_a_call_is_its_truth() -> None:
