@@ -7,7 +7,7 @@ an hour after its channel: set `zone` where that matters.
 
 import re
 from collections.abc import Mapping
-from datetime import tzinfo
+from datetime import UTC
 
 from producers.pbx._asterisk import zone
 from producers.pbx._asterisk.channels import Facts, Site, extension, known, number, scoped
@@ -98,7 +98,7 @@ def times(record: Mapping[str, str], configured: str) -> dict[str, int]:
     A table without `end` (as FreePBX makes it) has the whole seconds after `start`: duration and billsec.
     """
     uniqueids = (record.get("uniqueid", ""), record.get("linkedid", ""))
-    local: tzinfo = zone.of(configured, "", record.get("start", ""), uniqueids)
+    local = zone.of(configured, "", record.get("start", ""), uniqueids) or UTC
     made = zone.created(*uniqueids)
     read = {key: zone.moment(record.get(key, ""), local, made) for key in ("start", "answer", "end")}
     found = {key: at[0] for key, at in read.items() if at}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,12 +82,14 @@ def _opening(config: Source) -> Callable[[], database.Table]:
 
 
 def moment(frame: Frame, context: Site, text: str, *uniqueids: str) -> tuple[int, str]:
-    """(µs UTC, precision) of a row's time; Reject when it has none."""
+    """(µs UTC, precision) of a row's time; Reject when it has none, or one that cannot be told: an hour off is worse."""
     ahead = frame.facts["ahead"] if frame.facts else ""
     local = zones.of(context.config.zone, ahead, text, uniqueids)
-    at = zones.moment(text, local, zones.created(*uniqueids))
+    at = zones.moment(text, local or UTC, zones.created(*uniqueids))
     if at is None:
         raise Reject(f"its time is no time: {text[:40]!r}")
+    if local is None and zones.is_local(text):
+        raise Reject("the zone of its time is not known yet, and no uniqueid tells it: set zone")
     return at
 
 

@@ -47,15 +47,24 @@ def moment(text: str, zone: tzinfo, created: int | None = None) -> tuple[int, st
     return seconds * 1_000_000 + _micros(found[3]), "us" if found[3] else "s"
 
 
-def of(zone: str, ahead: str, text: str, uniqueids: Sequence[str]) -> tzinfo:
-    """The zone of a printed time: as configured, as measured before (seconds ahead of UTC), as its channel tells."""
+def of(zone: str, ahead: str, text: str, uniqueids: Sequence[str]) -> tzinfo | None:
+    """The zone of a printed time: as configured, as measured before (seconds ahead of UTC), as its channel tells.
+
+    None when nothing tells it.
+    """
     if zone:
         return _zone(zone)
     if ahead:
         return timezone(timedelta(seconds=int(ahead)))
     made = created(*uniqueids)
     found = None if made is None else _ahead(text, made)
-    return UTC if found is None else timezone(timedelta(seconds=found))
+    return None if found is None else timezone(timedelta(seconds=found))
+
+
+def is_local(text: str) -> bool:
+    """A printed time that does not say its zone."""
+    found = _LOCAL.fullmatch(text)
+    return found is not None and not found[4]
 
 
 def created(*uniqueids: str) -> int | None:

@@ -77,6 +77,14 @@ def test_a_tables_time_is_local(zone: str, ahead: str, at: int) -> None:
     assert read(row(), house(zone), ahead)[0].ts == at
 
 
+def test_a_time_whose_zone_nothing_tells_is_refused() -> None:
+    """A pause has no channel: before the first caller a table's zone is not known, and an hour off would be a lie."""
+    pause = row(event="PAUSE", callid="NONE", agent="PJSIP/201")
+    with pytest.raises(Reject, match="set zone"):
+        read(pause)
+    assert read(pause, house("Europe/Brussels"))[0].ts == read(pause, ahead="3600")[0].ts == 1795519805250000
+
+
 def test_a_change_of_a_member_is_not_about_a_call() -> None:
     """Whoever made it stands in the place of the call."""
     (event,) = read(b"1795519810|MANAGER|support|PJSIP/201|ADDMEMBER|PAUSED")
