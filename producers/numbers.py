@@ -65,6 +65,11 @@ class NumberPlan:
         """As `e164`, of what somebody inside dialled: the reading without the outside prefix comes first."""
         return "" if self.is_extension(raw) else self._read(raw.removeprefix(self.outside_prefix), raw)
 
+    def outside(self, dial_string: str) -> str:
+        """The number in E.164 that `PJSIP/0470123416@trunk` calls; "" when that is somebody of the house, or several."""
+        raw = dial_string.partition("@")[0].rpartition("/")[2]
+        return "" if "&" in dial_string else self.customer(self.dialled(raw))
+
     def _read(self, first: str, second: str) -> str:
         found = e164(first, self.country)
         if first == second or is_assigned(found):

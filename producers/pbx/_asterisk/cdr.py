@@ -74,14 +74,21 @@ def facts(site: Site, record: Mapping[str, str]) -> Facts:
     data = {key: value for key, value in record.items() if value}
     data |= {f"{key}_us": str(at) for key, at in times(record, site.config.zone).items()}
     data["source"] = "cdr"
-    channel = record.get("channel", "")
+    channel, context = record.get("channel", ""), record.get("dcontext", "")
     outside = numbers.dialled(destination)
     inside = extension(site, channel) or numbers.is_extension(source)
+    if numbers.is_hidden(source):
+        data["hidden"] = "1"
+    if context in numbers.closed_contexts:
+        data["closed"] = "1"
+    data |= forwarded(site, record)
     return {
         "type": "cdr.final",
         "call_id": scoped(site, record.get("linkedid", "")),
         "leg_id": scoped(site, record.get("uniqueid", "")),
         "channel": channel,
+        "direction": "inbound" if not inside and (numbers.is_trunk(context) or numbers.is_did(destination)) else "",
+        "did": outside if numbers.is_did(destination) and not inside else "",
         "caller_raw": source,
         "caller_e164": numbers.e164(source),
         "caller_name": name[1] if name else "",
@@ -90,6 +97,14 @@ def facts(site: Site, record: Mapping[str, str]) -> Facts:
         "customer_number": numbers.customer(outside) if inside else numbers.customer(source, outside),
         "data": data,
     }
+
+
+def forwarded(site: Site, record: Mapping[str, str]) -> Facts:
+    """The number outside that was dialled, where the other channel is no telephone of the house."""
+    if record.get("lastapp", "").lower() != "dial" or extension(site, record.get("dstchannel", "")):
+        return {}
+    outside = site.numbers.outside(record.get("lastdata", "").partition(",")[0])
+    return {"outside": outside} if outside else {}
 
 
 def times(record: Mapping[str, str], configured: str) -> dict[str, int]:

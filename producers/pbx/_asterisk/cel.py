@@ -87,6 +87,9 @@ def _bridge(kind: str) -> Handler:
         if conference:
             room = fields.get("appdata", "").partition(",")[0]
             yield leg | {"type": f"conference.{kind}", "data": leg["data"] | {"conference": room}}
+        if app.lower() == "queue":  # of two queues in a row CEL may tell the first one's beginning only
+            queue = fields.get("appdata", "").partition(",")[0]
+            yield leg | {"type": "leg.updated", "data": leg["data"] | {"queue": queue}}
         if not bridge and peer:  # the old dialect says it of one channel only
             yield {
                 "type": f"bridge.{kind}",
@@ -213,7 +216,9 @@ def _application(begin: str) -> Handler:
             case "voicemail":
                 yield _with(site, fields, "voicemail.entered" if begin else "voicemail.left", box=told)
             case _:
-                yield _with(site, fields, "leg.updated", **{"app" if begin else "app_end": app, "appdata": told})
+                outside = site.numbers.outside(told.partition(",")[0]) if begin and app.lower() == "dial" else ""
+                named = {"app" if begin else "app_end": app, "appdata": told, "outside": outside}
+                yield _with(site, fields, "leg.updated", **named)
 
     return handler
 

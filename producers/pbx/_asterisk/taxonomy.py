@@ -196,14 +196,14 @@ def _agent(site: Site, fields: Fields, facts: Facts) -> None:
 
 def _dialled(site: Site, fields: Fields, facts: Facts) -> None:
     """Only the dial string names who is called outside. Of an Originate nobody's leg is the caller."""
-    dialled = fields.get("dialstring", "").partition("@")[0].rpartition("/")[2]
-    outside = site.numbers.customer(site.numbers.dialled(dialled))
+    dialled = fields.get("dialstring", "")
+    outside = site.numbers.outside(dialled)
     if not outside:
         return
     facts["data"]["outside"] = outside
     if "leg_id" not in facts:
         facts["callee_e164"] = facts["customer_number"] = outside
-        facts["callee_raw"] = dialled
+        facts["callee_raw"] = dialled.partition("@")[0].rpartition("/")[2]
 
 
 def _source(site: Site, fields: Fields, facts: Facts) -> None:

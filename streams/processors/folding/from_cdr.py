@@ -40,6 +40,8 @@ class Pair(NamedTuple):
     """The queue had answered the caller: when the agent did is not in it."""
     undated: bool
     """The caller's first row begins with his channel, not with the call to the other party."""
+    outside: str = ""
+    """The number in E.164 that was dialled to reach somebody who is not of the house."""
 
 
 class Rows(NamedTuple):
@@ -92,6 +94,7 @@ def _caller(part: OpenCall, row: Row, ids: Mapping[str, str]) -> Leg:
         leg.number, leg.e164, leg.name = row["caller_raw"], row["caller_e164"], row["caller_name"]
         leg.customer, leg.agent = row["customer_number"], row["agent"]
         leg.hidden = row["data"].get("hidden") == "1"
+        leg.closed = row["data"].get("closed") == "1"
         if leg.direction == "outbound":  # the number is the one that is shown outside
             leg.number = leg.agent or leg.endpoint or leg.number
     if not leg.dialled and leg.direction != "inbound":  # there it is a step of the dialplan, hardly ever the DID
@@ -136,6 +139,7 @@ def _pair(part: OpenCall, row: Row, lines: Sequence[Row], ids: Mapping[str, str]
         queue=data.get("lastdata", "").partition(",")[0] if _queued(row) else "",
         rough=talk is not None and _queued(row) and taken is None,
         undated=first and not caller.local,
+        outside=data.get("outside", ""),
     )
 
 
@@ -168,7 +172,7 @@ def _dated(part: OpenCall, pairs: Sequence[Pair]) -> list[Pair]:
     up: set[str] = set()
     done = []
     for pair in pairs:
-        late = pair.talk == pair.start and not part.legs[pair.callee].local
+        late = pair.talk == pair.start and not part.legs[pair.callee].local and not pair.queue
         again = pair.callee in up or (not pair.queue and pair.undated)
         done.append(pair._replace(rough=pair.rough or (late and not again)))
         if pair.talk is not None:
@@ -211,7 +215,8 @@ def _direction(row: Row) -> str:
 
 
 def _dial(part: OpenCall, pair: Pair, pairs: Sequence[Pair]) -> Iterator[Fact]:
-    yield Fact(pair.start, 0, "dial.started", pair.caller, pair.callee, "", "", "", {})
+    outside = {"outside": pair.outside} if pair.outside else {}
+    yield Fact(pair.start, 0, "dial.started", pair.caller, pair.callee, "", "", "", outside)
     if pair.queue:
         leg = part.legs[pair.callee]
         agent = leg.agent or leg.endpoint

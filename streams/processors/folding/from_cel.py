@@ -19,9 +19,10 @@ TOGETHER_US = 200_000
 def from_cel(part: OpenCall) -> OpenCall:
     """The call with the offers and agents that its legs imply; the legs are the same ones."""
     whole = copy(part)
-    offers = list(_offers(part))
+    whole.facts = [*part.facts, *_next_queues(part)]
+    offers = list(_offers(whole))
     left = {(fact.leg, fact.queue): fact.ts for fact in offers if fact.type == "agent.connected"}
-    told = (fact for fact in part.facts if fact.type != APP)
+    told = (fact for fact in whole.facts if fact.type not in (APP, "forward"))
     whole.facts = [_why(part, fact) for fact in told if fact.type != "queue.left" or (fact.leg, fact.queue) not in left]
     whole.facts += offers
     whole.facts += [Fact(ts, 0, "queue.left", leg, "", queue, "", "", {}) for (leg, queue), ts in left.items()]
@@ -35,6 +36,24 @@ def _why(part: OpenCall, fact: Fact) -> Fact:
     return fact._replace(data={**fact.data, "said": "unknown"}) if fact.type == "queue.left" and goes_on else fact
 
 
+def _next_queues(part: OpenCall) -> Iterator[Fact]:
+    """The queue that put the caller through is another than the one he entered: he had gone on when the agent was rung.
+
+    Of two applications in a row Asterisk may log the first one's beginning and the second one's end only.
+    """
+    for fact in part.facts:
+        queue = fact.data.get("queue", "") if fact.type == APP else ""
+        entered = [
+            one for one in part.facts if (one.type, one.leg) == ("queue.entered", fact.leg) and one.ts <= fact.ts
+        ]
+        if not queue or not entered or entered[-1].queue == queue:
+            continue
+        rung = max(leg.created_at for leg in part.legs.values() if leg.created_at <= fact.ts)
+        since = max(rung, entered[-1].ts + 1)
+        yield Fact(since, 0, "queue.left", fact.leg, "", entered[-1].queue, "", "", {})
+        yield Fact(since, 1, "queue.entered", fact.leg, "", queue, "", "", {})
+
+
 def _offers(part: OpenCall) -> Iterator[Fact]:
     """A leg that does not dial itself was dialled: by whoever of its call ran the application that names it."""
     first = min(part.legs.values(), key=lambda leg: age(leg.id, leg.created_at), default=None)
@@ -46,7 +65,9 @@ def _offers(part: OpenCall) -> Iterator[Fact]:
         app = _dialler(leg, [fact for fact in apps if fact.ts <= leg.created_at and fact.leg != leg.id])
         if app is not None:
             dialled[leg.id] = app
-            yield Fact(leg.created_at, 0, "dial.started", app.leg, leg.id, "", "", "", {})
+            yield from _dial(part, leg, app)
+        elif not leg.local:  # for whom a caller who was transferred dialled, no application tells
+            yield Fact(leg.created_at, 0, "dial.started", "", leg.id, "", "", "", {})
     spans = talks(part.legs.values(), part.last_at)
     for name, app in dialled.items():
         if app.type != APP:
@@ -56,6 +77,16 @@ def _offers(part: OpenCall) -> Iterator[Fact]:
             taken = next((span.start for span in spans if {phone.id, app.leg} <= span.legs), None)
             if taken is not None:
                 yield Fact(taken, 0, "agent.connected", app.leg, name, app.queue, agent, "", {})
+
+
+def _dial(part: OpenCall, leg: Leg, app: Fact) -> Iterator[Fact]:
+    outside = app.data.get("outside", "")
+    yield Fact(leg.created_at, 0, "dial.started", app.leg, leg.id, "", "", "", {"outside": outside} if outside else {})
+    end = leg.ended_at or part.last_at
+    sent_on = [one for one in part.facts if one.type == "forward" and leg.created_at <= one.ts <= end + TOGETHER_US]
+    if sent_on and leg.answered_at is None and not leg.local:
+        data = {"status": "CANCEL", "forward": sent_on[0].data.get("forward", "")}
+        yield Fact(end, 2, "dial.ended", app.leg, leg.id, "", "", "", data)
 
 
 def _behind(part: OpenCall, leg: Leg, dialled: Mapping[str, Fact]) -> Leg:

@@ -205,7 +205,7 @@ STEPS: Mapping[str, Step] = {
             *("dial.started", "dial.ended", "queue.position", "queue.left"),
             *("agent.offered", "agent.ring_no_answer", "agent.declined", "agent.cancelled"),
             *("agent.connected", "agent.completed", "transfer.completed", "transfer.failed"),
-            *("pickup", "park.started", "park.ended", "conference.joined", "conference.left", "ivr.entered"),
+            *("forward", "pickup", "park.started", "park.ended", "conference.joined", "conference.left", "ivr.entered"),
             *("voicemail.entered", "voicemail.left", "voicemail.message"),
             *("recording.started", "recording.stopped", "recording.available", "note"),
         ),

@@ -117,3 +117,35 @@ def test_any_columns_give_a_record_or_a_refusal(cells: list[str], zone: str) -> 
         return
     for event in events:
         encode(event)
+
+
+def record(*changes: tuple[str, str]) -> CallEvent:
+    """The line with some of its text replaced, in a house that has numbers of its own and hours."""
+    numbers = NumberPlan(country="BE", extensions=r"2\d\d", dids=("025550101",), closed_contexts=("closed",))
+    context = Context(tenant="acme", pbx="main", numbers=numbers, config=Config(path=Path("Master.csv")))
+    raw = line(UID).decode()
+    for old, new in changes:
+        raw = raw.replace(old, new)
+    (event,) = normalise(Frame(raw.encode(), 9, 1), context)
+    return event
+
+
+def test_a_call_from_a_trunk_is_inbound_whoever_calls() -> None:
+    """Also where the number is withheld: the dialplan's context tells, or the number that was dialled."""
+    event = record(('"0470123401"', '"anonymous"'))
+    assert (event.direction, event.data["hidden"], event.customer_number) == ("inbound", "1", "")
+    event = record(('"0470123401"', '"anonymous"'), ('"from-trunk"', '"menu"'), ('"201"', '"025550101"'))
+    assert (event.direction, event.did) == ("inbound", "+3225550101")
+
+
+def test_a_context_of_a_closed_house_is_told() -> None:
+    """By configuration; it is the step of the dialplan at which the call ended."""
+    assert record(('"from-trunk"', '"closed"')).data["closed"] == "1"
+    assert "closed" not in record().data
+
+
+def test_a_number_outside_is_told_by_what_dial_was_given() -> None:
+    """The number dialled by the caller is the house's own, and the line that leads outside shows no other."""
+    event = record(("PJSIP/201-00000002", "PJSIP/trunk-00000003"), ("PJSIP/201,3", "PJSIP/0470999999@trunk,3"))
+    assert event.data["outside"] == "+32470999999"
+    assert "outside" not in record().data
