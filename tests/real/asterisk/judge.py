@@ -11,7 +11,7 @@ from types import ModuleType
 from pydantic import SecretStr
 
 from producers.adapter import Context, Frame, Ordinals
-from producers.pbx import asterisk_ami, asterisk_cdr
+from producers.pbx import asterisk_ami, asterisk_cdr, asterisk_cel, asterisk_queue_log
 from schemas import codec
 from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
@@ -56,20 +56,31 @@ def _read(module: ModuleType, settings: object, frame: Frame) -> Events:
         yield EnrichedCallEvent(**{**row, "received_at": row["received_at"] or event.ts + _WRITTEN_US})
 
 
-def _cdr(evening: Evening) -> Events:
-    yield from _lines(asterisk_cdr, asterisk_cdr.Config(), evening.cdr)
-
-
 def _alone(evening: Evening) -> Events:
     yield from _ami(evening, alone=True)
 
 
+def _cel(evening: Evening) -> Events:
+    yield from _lines(asterisk_cel, asterisk_cel.Config(), evening.cel)
+
+
+def _records(evening: Evening) -> Events:
+    yield from _lines(asterisk_cdr, asterisk_cdr.Config(), evening.cdr)
+    yield from _lines(asterisk_queue_log, asterisk_queue_log.Config(), evening.queue_log)
+
+
 def _together(evening: Evening) -> Events:
     yield from _ami(evening, alone=False)
-    yield from _cdr(evening)
+    yield from _cel(evening)
+    yield from _records(evening)
 
 
-SOURCES: Mapping[str, Callable[[Evening], Events]] = {"ami": _alone, "records": _cdr, "all": _together}
+SOURCES: Mapping[str, Callable[[Evening], Events]] = {
+    "ami": _alone,
+    "cel": _cel,
+    "records": _records,
+    "all": _together,
+}
 
 
 def calls(evening: Evening, source: str) -> Mapping[str, Call]:

@@ -72,6 +72,12 @@ def _talked(call: Call) -> list[Segment]:
     return sorted(parts, key=lambda part: part.connected_at or 0)
 
 
+def _answered(call: Call) -> list[str]:
+    """The telephones of the house that answered, in the order in which they ended where the answer is not dated."""
+    parts = [part for part in call.segments if part.kind in {"agent", "consult"} and part.result == "answered"]
+    return list(dict.fromkeys(part.agent for part in sorted(parts, key=lambda part: part.ended_at or 0)))
+
+
 def _rang(call: Call) -> Iterator[tuple[str, str]]:
     """Agent and result of each telephone of the house in the order of ringing; those that rang together by number."""
     ordered = []
@@ -119,6 +125,7 @@ FIELDS: Mapping[str, Field] = {
         _talks,
         lambda call: [(part.agent, part.connected_at) for part in _talked(call)],
     ),
+    "answered": Field(lambda truth: list(dict.fromkeys(number for number, _ in _talks(truth))), _answered),
     "outcome": Field(lambda truth: truth.outcome, lambda call: call.outcome),
     "hangup_by": Field(_hung_up_by, lambda call: call.hangup_by),
     "cause": Field(lambda truth: truth.cause, lambda call: call.hangup_cause),
@@ -134,22 +141,57 @@ FIELDS: Mapping[str, Field] = {
     "connected": Field(lambda truth: About(truth.connected_at), lambda call: call.connected_at),
     "ended": Field(lambda truth: About(truth.ended_at), lambda call: call.ended_at),
 }
-_LIVE = frozenset(FIELDS)
+_LIVE = frozenset(FIELDS) - {"answered"}
 KNOWS: Mapping[str, frozenset[str]] = {
     "ami": _LIVE,
     "cel": _LIVE - {"holds", "hold_s", "talk_s", "recordings"},
     "records": frozenset(
-        {"direction", "caller", "customer", "agent", "queue", "stays", "outcome", "started", "connected", "ended"}
+        {"direction", "caller", "customer", "reached", "agent", "answered", "queue", "stays", "outcome"}
+        | {"started", "connected", "ended"}
     ),
     "all": _LIVE,
 }
 """By source: the fields that it can know at all."""
+BLIND: Mapping[str, Mapping[str, set[str]]] = {
+    "ami": {},
+    "cel": {
+        # Why a caller left a queue, CEL does not tell, nor whether he left a message in the mailbox.
+        "queue_nobody_there": {"outcome", "stays"},
+        "queue_deserted": {"outcome", "stays"},
+        "queue_full": {"outcome", "stays"},
+        "queue_left_with_key": {"offers", "stays"},
+        "queue_overflow": {"stays"},
+        "queue_timeout_to_voicemail": {"outcome", "stays"},
+        "voicemail": {"outcome"},
+        # The first channel leads to the carrier: nothing says that the house dialled it, or which number.
+        "call_back": {"direction", "customer"},
+    },
+    "records": {
+        "voicemail": {"outcome"},
+        "queue_timeout_to_voicemail": {"outcome"},
+        # Whom a queue does not let in has no line in queue_log, and his CDR names the last application only.
+        "queue_nobody_there": {"outcome", "queue", "stays"},
+        "queue_full": {"outcome", "queue", "stays"},
+        # One disposition, NO ANSWER, for all that was not answered.
+        "inbound_abandoned_ringing": {"outcome"},
+        "rejected": {"outcome"},
+        "unallocated": {"outcome"},
+        # `answer` is the moment at which the first channel was answered: by the dialplan, by the agent who clicked.
+        "queue_left_with_key": {"connected"},
+        "pickup": {"connected", "answered"},
+        "conference": {"connected"},
+        "click_to_call": {"connected"},
+        "call_back": {"direction", "customer", "connected"},
+    },
+    "all": {},
+}
+"""By source and scenario: what it cannot know of that call."""
 
 
 def differences(truth: Truth, call: Call, source: str) -> dict[str, tuple[Any, Any]]:
     """Field by field what is true and what was told, where these are not the same."""
     found = {}
-    for name in KNOWS[source] - _unjudged(truth):
+    for name in KNOWS[source] - _unjudged(truth) - BLIND[source].get(truth.scenario, set()):
         field = FIELDS[name]
         true, told = field.true(truth), field.told(call)
         if true != told:
