@@ -175,7 +175,7 @@ class Fold:
     def _take_told(self, scope: Scope, row: Row, source: str, tail: bytes, offset: int, now: int) -> None:  # noqa: PLR0917 - as `_take`
         """An event from records: of an open call, late for a finished one, or all there is."""
         sources.identify(row)
-        call = scope.find(row) or scope.named(row)
+        call = scope.find(row) or (scope.named(row) if source == "cdr" else None)
         if call is None:
             late_for = self.past.named(scope.merge_key, row["leg_id"], row["call_id"])
             if late_for is not None:
@@ -186,10 +186,11 @@ class Fold:
         elif row["event_id"] in call.seen:
             return
         merged = False
-        for gone in [*scope.unite(call, row, offset, now), *scope.meet(call, row)]:
-            merged = True
-            self._merge(scope, gone, now)
-        call = scope.find(row) or call
+        if source == "cdr" or not scope.settled(call, row):
+            for gone in [*scope.unite(call, row, offset, now), *scope.meet(call, row)]:
+                merged = True
+                self._merge(scope, gone, now)
+            call = scope.find(row) or call
         due = scope.hear_told(call, row, tail, source, now)
         self._await_end(call)
         if not self.silent and (due or merged):

@@ -51,11 +51,7 @@ class Told:
         if self.given_up:
             return call.open_legs == 0
         if call.legs:
-            return call.open_legs == 0 or all(
-                leg.ended_at is not None
-                or (cel is not None and name in cel.legs and cel.legs[name].ended_at is not None)
-                for name, leg in call.legs.items()
-            )
+            return call.open_legs == 0 or (cel is not None and _ended(call, cel))
         if cel is not None and cel.legs:
             return cel.open_legs == 0
         done = {row["leg_id"] for row in self.cdr} | {row["leg_id"] for row in self.queue_log if _leaves(row)}
@@ -71,6 +67,17 @@ class Told:
         self.last_at = max(self.last_at, other.last_at)
         for number, known in other.known.items():
             self.known[number] = min(known, self.known.get(number, known), key=itemgetter(0, 1))
+
+
+def _ended(call: "OpenCall", cel: "OpenCall") -> bool:
+    """Whether CEL knows the end of every leg that seems open."""
+    if len(cel.legs) - cel.open_legs < call.open_legs:
+        return False
+    told = cel.legs
+    return all(
+        leg.ended_at is not None or (name in told and told[name].ended_at is not None)
+        for name, leg in call.legs.items()
+    )
 
 
 def _leaves(row: Row) -> bool:

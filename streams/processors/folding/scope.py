@@ -134,7 +134,8 @@ class Scope:
         if row["customer_number"] and tail[:5] != _NO_MATCH:
             _recognise(told.known, row["customer_number"], row, tail)
         due = take(call, told, row, source)
-        self.names.add(call, row)
+        if source == "cdr":
+            self.names.add(call, row)
         call.seen.add(row["event_id"])
         call.events += 1
         call.changed = True
