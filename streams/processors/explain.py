@@ -58,18 +58,19 @@ def explain(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) 
     Events of other calls may be among them; that costs time. Raises Reject when none of the events is of the call.
     """
     watch = Watch(rules)
-    steps = list(_run(watch, events, round(rules.grace_seconds * MICRO)))
+    steps = list(_run(watch, events, rules))
     name = watch.named(call)
     if name is None:
         raise Reject(f"none of these events is of a call {call}")
-    found = watch.calls[name]
+    found, legs = watch.calls[name], watch.legs[name]
     own = [step for each, told in steps if (step := _own(each, told, watch, found)) is not None]
-    until = found.last_at if found.over else found.last_at + 1
+    ends = [leg.ended_at for leg in legs if leg.ended_at is not None]
+    until = max(found.last_at + 1, *ends) if ends else found.last_at + 1
     return Life(
         record=watch.rows[name],
         steps=sorted(own, key=lambda step: step.at),
-        legs=sorted(found.legs.values(), key=lambda leg: (leg.created_at, leg.id)),
-        talks=talks(found.legs.values(), until),
+        legs=sorted(legs, key=lambda leg: (leg.created_at, leg.id)),
+        talks=talks(legs, until),
         until=until,
     )
 
@@ -81,18 +82,20 @@ def natives(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) 
     for offset, event in enumerate(events):
         now = max(now, event.received_at)
         watch.pass_by(event, offset, now)
-    watch.tick(now + round(rules.grace_seconds * MICRO))
+    watch.tick(now + round((rules.grace_seconds + rules.records_grace_seconds) * MICRO))
     name = watch.named(call)
     return frozenset() if name is None else frozenset(watch.rows[name]["native_ids"])
 
 
-def _run(watch: Watch, events: Iterable[EnrichedCallEvent], grace: int) -> Iterator[tuple[Step, Told]]:
+def _run(watch: Watch, events: Iterable[EnrichedCallEvent], rules: config.Fold) -> Iterator[tuple[Step, Told]]:
     """Every event, with what time alone did before it."""
+    grace, longer = round(rules.grace_seconds * MICRO), round(rules.records_grace_seconds * MICRO)
+    waits = (grace, grace + longer)
     now = latest = 0
     seen: set[bytes] = set()
     for offset, event in enumerate(events):
         if event.received_at > now:
-            yield from _passing(watch, offset, max(now, event.received_at - 1), now + grace)
+            yield from _passing(watch, offset, [now + wait for wait in waits if now], event.received_at)
             now = event.received_at
         revisions, told = watch.feed(event, offset, now)
         yield (
@@ -109,13 +112,15 @@ def _run(watch: Watch, events: Iterable[EnrichedCallEvent], grace: int) -> Itera
         )
         seen.add(event.event_id)
         latest = max(latest, event.ts)
-    yield from _passing(watch, len(seen), now + grace, now + grace)
+    yield from _passing(watch, len(seen), [now + wait for wait in waits], now + sum(waits))
 
 
-def _passing(watch: Watch, number: int, now: int, at: int) -> Iterator[tuple[Step, Told]]:
-    revisions, told = watch.tick(now)
-    if revisions:
-        yield Step(number=number, at=at, event=None, concluded=(), revisions=revisions), told
+def _passing(watch: Watch, number: int, moments: Sequence[int], until: int) -> Iterator[tuple[Step, Told]]:
+    """What time alone does at these moments and just before the next event; `number` is that of the next event."""
+    for now in [*(moment for moment in moments if moment < until), until - 1]:
+        revisions, told = watch.tick(now)
+        if revisions:
+            yield Step(number=number, at=now, event=None, concluded=(), revisions=revisions), told
 
 
 def _own(step: Step, told: Told, watch: Watch, found: OpenCall) -> Step | None:
@@ -124,7 +129,7 @@ def _own(step: Step, told: Told, watch: Watch, found: OpenCall) -> Step | None:
     revisions = [row for row in step.revisions if watch.survivor(row["call_id"]) == found.id]
     concluded = [line for name, lines in told.items() if watch.survivor(name) == found.id for line in lines]
     if event is None or event.type in SOURCE:
-        about = bool(revisions or concluded) or (event is not None and _in_gap(event, found))
+        about = bool(revisions or concluded) or (event is not None and _in_gap(event, found, watch.legs[found.id]))
     else:
         about = event.event_id in found.seen or bool({event.leg_id, event.call_id} & set(found.tokens))
     if not about:
@@ -132,10 +137,10 @@ def _own(step: Step, told: Told, watch: Watch, found: OpenCall) -> Step | None:
     return replace(step, concluded=concluded, revisions=revisions)
 
 
-def _in_gap(event: EnrichedCallEvent, call: OpenCall) -> bool:
+def _in_gap(event: EnrichedCallEvent, call: OpenCall, legs: Sequence[Leg]) -> bool:
     """Whether nobody listened for a while of the call, whatever that meant for it."""
     if not event.type.startswith("gap."):
         return False
     since = event.data.get("from_us", "")
-    began = min((leg.created_at for leg in call.legs.values()), default=call.last_at)
+    began = min((leg.created_at for leg in legs), default=call.last_at)
     return began <= event.ts and (int(since) if since.isdecimal() else event.ts) <= call.last_at

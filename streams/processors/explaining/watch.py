@@ -6,8 +6,9 @@ from schemas import codec
 from schemas.events import EnrichedCallEvent
 from streams.processors.explaining.changes import changes, united
 from streams.processors.fold import Fold
-from streams.processors.folding import wire
+from streams.processors.folding import gaps, weigh, wire
 from streams.processors.folding.calls import OpenCall, Row
+from streams.processors.folding.legs import Leg
 from streams.runtime import config
 from streams.runtime.pipeline import Refused
 
@@ -45,6 +46,8 @@ class Watch:
         self.rows: dict[str, Row] = {}
         self.calls: dict[str, OpenCall] = {}
         """Also those that are final: what their records were made of."""
+        self.legs: dict[str, list[Leg]] = {}
+        """Their legs, as all sources together tell them."""
         self.into: dict[str, str] = {}
         """By the id of a call that turned out to be part of another: that other's id."""
 
@@ -83,13 +86,18 @@ class Watch:
         revisions = [wire.read_call(value or b"") for value in values]
         look = list(self.task.look())
         self.calls |= {call.id: call for call, _ in look}
-        rows = {call.id: wire.read_call(wire.write_call(row)) for call, row in look}
+        self.legs |= {call.id: self._legs(call) for call, _ in look}
+        rows = {call.id: wire.read_call(wire.write_call({**row, "rev": call.rev})) for call, row in look}
         rows |= {row["call_id"]: row for row in revisions if row["state"] != "merged"}
         told = {name: self._changed(name, row, rows) for name, row in rows.items()}
         self.rows |= rows
         for gone in self.into:
             self.rows.pop(gone, None)
         return revisions, told
+
+    def _legs(self, call: OpenCall) -> list[Leg]:
+        missed = gaps.uncovered(self.task.scopes[call.merge_key], call)
+        return list(weigh.legs(call, missed).values())
 
     def _changed(self, name: str, row: Row, rows: Mapping[str, Row]) -> list[str]:
         before = self.rows.get(name)

@@ -5,7 +5,7 @@ concluded, an adapter that was down) is taken from CEL, and what CEL does not te
 events cannot know is taken from records in any case: why a caller left a queue, and that a mailbox took the call.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
 from streams.processors.folding import record as plain
@@ -36,6 +36,13 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
     admit(row, view, missed if call.legs else ((0, view.call.last_at),))
     row["sources"] = view.sources
     return row
+
+
+def legs(call: OpenCall, missed: Sequence[Interval] = ()) -> Mapping[str, Leg]:
+    """The legs that `record` is computed from, by id."""
+    if call.told is None or (call.legs and not _doubtful(call, missed)):
+        return call.legs
+    return _view(call, call.told, missed).call.legs
 
 
 def _doubtful(call: OpenCall, missed: Sequence[Interval]) -> bool:

@@ -10,6 +10,7 @@ from streams.runtime import config
 from streams.runtime.errors import Reject
 from tests.streams.processors.folding.openings import ringing_one, talking, waiting
 from tests.streams.processors.folding.script import MICRO, Script
+from tests.streams.processors.folding.told import cel
 from tests.streams.processors.test_fold_transfers import attended
 
 RULES = config.Fold()
@@ -217,3 +218,14 @@ def test_records_beside_live_events() -> None:
     )
     known = life(call)
     assert [step.concluded for step in known.steps if step.event is call.events[-1]] == [[]]
+
+
+def test_what_is_known_from_records_alone_is_drawn_too() -> None:
+    """Legs and talk as CEL tells them, and final only when no other record is waited for."""
+    call = talking()
+    call.hang_up("C", "A", "b1")
+    known = explain(call.legs["C"]["leg_id"], cel(call.events), RULES)
+    assert [leg.id for leg in known.legs] == [call.legs[name]["leg_id"] for name in ("C", "A")]
+    assert [round((span.end - span.start) / MICRO) for span in known.talks] == [60]
+    assert said(known)[-1][0::2] == ("time", "final")
+    assert known.record["quality"] == ["records"]
