@@ -50,8 +50,9 @@ def feed(config: Config) -> Feed:
 def normalise(frame: Frame, context: Context[Config]) -> Iterator[CallEvent]:
     """The events of one row, at its time: an epoch in the file, a printed time in the table."""
     found = queue_log.read(frame.raw)
-    at = records.moment(frame, context, found.get("time", ""), queue_log.uniqueid(found))
-    yield from records.events(frame, context, at, queue_log.facts(context, found))
+    if facts := list(queue_log.facts(context, found)):
+        at = records.moment(frame, context, found.get("time", ""), queue_log.uniqueid(found))
+        yield from records.events(frame, context, at, facts)
 
 
 adapter = Adapter(config=Config, feed=feed, normalise=normalise, replays=True, of=lambda config: config.of)
