@@ -12,6 +12,7 @@ from schemas.codec import UndecodableError
 from streams.processors.folding import gaps, late, sources, weigh, wire
 from streams.processors.folding.belated import Belated
 from streams.processors.folding.calls import OpenCall, Row
+from streams.processors.folding.compare import FLAG
 from streams.processors.folding.past import Key, Past, Record
 from streams.processors.folding.record import record
 from streams.processors.folding.scope import Scope, begins
@@ -243,6 +244,9 @@ class Fold:
                 continue
             row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
             row["state"] = "final"
+            if call.told is not None and weigh.contradicted(call, gaps.uncovered(scope, call)):
+                row["quality"] = sorted({*row["quality"], FLAG})
+                metrics.CALLS_DIFFER.labels(call.pbx).inc()
             self._emit(call, row, now)
             del self.ending[call]
             scope.forget(call)

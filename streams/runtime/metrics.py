@@ -44,6 +44,9 @@ STREAM_ABORTED = _counter("stream_aborted_batches", "Batches that were aborted a
 STREAM_COMMIT = _seconds("stream_commit", "Time to commit a batch.", ["stream"])
 STREAM_LAG = _gauge("stream_lag_records", "Records between a stream and the end of its input.", ["stream", "partition"])
 OPEN_CALLS = _gauge("open_calls", "Calls that the fold holds open.", ["partition"])
+CALLS_DIFFER = _counter(
+    "calls_differing", "Calls whose sources (AMI, CEL, CDR) contradict each other by more than rounding.", ["pbx"]
+)
 CONTACTS = _gauge("contacts", "Numbers that enrichment knows.", [])
 
 DEAD_LETTERS = _counter(

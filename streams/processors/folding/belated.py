@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 from streams.processors.folding import wire
 from streams.processors.folding.calls import OpenCall, Row, Told
+from streams.processors.folding.compare import FLAG
 from streams.processors.folding.complete import complete
 from streams.processors.folding.legs import age
 from streams.processors.folding.past import Key, Past
 from streams.processors.folding.sources import take
 from streams.processors.folding.weigh import record
+from streams.runtime import metrics
 
 
 @dataclass(slots=True, eq=False)
@@ -53,4 +55,6 @@ class Belated:
             row, before = wire.read_call(finished.value), wire.read_call(finished.value)
             complete(row, record(call, short_abandon_s))
             if row != before:
+                if FLAG in row["quality"] and FLAG not in before["quality"]:
+                    metrics.CALLS_DIFFER.labels(call.pbx).inc()
                 yield key, row, call.events

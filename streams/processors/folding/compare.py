@@ -1,14 +1,40 @@
-"""Two records of one call, as two sources tell it: which of their parts are the same, and whether they contradict."""
+"""One call as two sources tell it: which of their parts are the same, and whether they contradict each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from streams.processors.folding.calls import Row
-from streams.processors.folding.times import MICRO
+from streams.processors.folding.fill import whole
+from streams.processors.folding.legs import Leg
+from streams.processors.folding.times import MICRO, Interval, stays
 
 FLAG = "differs"
 ALIKE_US = 3 * MICRO
 """Within which two parts of a call with one party are one part."""
 _TALKED = ("connected_at", "ended_at")
+
+
+def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Sequence[Interval], *, bare: bool) -> bool:
+    """Whether a leg that both sources saw whole began, was answered, ended or was in bridges more than a rounding apart.
+
+    `bare`: the other is a CDR, which has whole seconds, and dates nothing of a leg but the caller's beginning and end.
+    """
+    for name, leg in other.items():
+        one = mine.get(name)
+        if one is None or one.local or not (whole(one, missed) and whole(leg, ())):
+            continue
+        if bare and not leg.direction:
+            continue
+        times = ("created_at", "ended_at") if bare else ("created_at", "answered_at", "ended_at")
+        pairs = [(getattr(one, key), getattr(leg, key)) for key in times]
+        if any(None not in pair and abs(pair[0] - pair[1]) > MICRO * (1 + bare) for pair in pairs):
+            return True
+        if not bare and abs(_bridged(one) - _bridged(leg)) > MICRO:
+            return True
+    return False
+
+
+def _bridged(leg: Leg) -> int:
+    return sum(end - start for start, end in stays(leg, leg.ended_at or leg.last_at))
 
 
 def tolerance(sources: Sequence[str]) -> int:

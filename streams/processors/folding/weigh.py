@@ -11,6 +11,7 @@ from copy import copy
 from streams.processors.folding import record as plain
 from streams.processors.folding.admit import View, admit
 from streams.processors.folding.calls import OpenCall, Row, Told
+from streams.processors.folding.compare import legs_differ
 from streams.processors.folding.fill import ALIKE_US, fill, whole
 from streams.processors.folding.from_cdr import from_cdr
 from streams.processors.folding.from_cel import from_cel
@@ -43,6 +44,21 @@ def legs(call: OpenCall, missed: Sequence[Interval] = ()) -> Mapping[str, Leg]:
     if call.told is None or (call.legs and not _doubtful(call, missed)):
         return call.legs
     return _view(call, call.told, missed).call.legs
+
+
+def contradicted(call: OpenCall, missed: Sequence[Interval] = ()) -> bool:
+    """Whether its sources tell of one leg more than a rounding apart: the worst of them may be wrong, or a clock."""
+    told = call.told
+    if told is None:
+        return False
+    cel = told.cel.legs if told.cel is not None else {}
+    if legs_differ(call.legs, cel, missed, bare=False):
+        return True
+    best = call.legs or cel
+    if not told.cdr or not best:
+        return False
+    ids = {leg.channel: name for name, leg in best.items() if leg.channel}
+    return legs_differ(best, from_cdr(call, told.cdr, told.queue_log, ids).call.legs, missed, bare=True)
 
 
 def _doubtful(call: OpenCall, missed: Sequence[Interval]) -> bool:

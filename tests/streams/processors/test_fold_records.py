@@ -1,6 +1,9 @@
 """Records beside live events, and instead of them: one call, one record."""
 
+from dataclasses import replace
+
 import pytest
+from prometheus_client import REGISTRY
 
 from schemas.codec import as_row
 from schemas.events import Call, EnrichedCallEvent
@@ -79,3 +82,23 @@ def test_cdr_alone() -> None:
     known = only(fold([cdr(call, "C", "A", start=0, answer=3, end=63, dst="201")]))
     assert (known.outcome, known.direction, known.quality) == ("answered", "inbound", ("records",))
     assert (known.talk_s, known.customer_number) == (60, call.legs["C"]["customer_number"])
+
+
+@pytest.mark.parametrize("source", ["cel", "cdr"])
+def test_sources_that_contradict_each_other(source: str) -> None:
+    """Live events are believed, the record says that something is wrong, and the metric counts the call."""
+    call = answered()
+    late = [replace(event, ts=event.ts + 5 * MICRO) if event.type == "leg.ended" else event for event in call.events]
+    told = cel(late) if source == "cel" else [cdr(call, "C", "A", start=0, answer=3, end=68, dst="201")]
+    before = REGISTRY.get_sample_value("trunkline_calls_differing_total", {"pbx": "main"}) or 0
+    known = only(fold(by_arrival(call.events, told)))
+    assert {**said(known), "quality": []} == said(only(fold(call.events)))
+    assert known.quality == ("differs",)
+    assert REGISTRY.get_sample_value("trunkline_calls_differing_total", {"pbx": "main"}) == before + 1
+
+
+def test_sources_that_differ_by_rounding_do_not_contradict() -> None:
+    """A CDR has whole seconds, and cuts them off."""
+    call = answered()
+    told = cdr(call, "C", "A", start=1, answer=4, end=62, dst="201")
+    assert only(fold(by_arrival(call.events, cel(call.events), [told]))).quality == ()
