@@ -54,7 +54,7 @@ def feed(config: Config) -> Feed:
         if b"CHAN_START" not in frame.raw:
             return None
         try:
-            found = row(frame.raw, (config.columns,))
+            found = cel_row.from_row(row(frame.raw, (config.columns,)))
         except Reject:
             return None
         return found.get("eventtime", ""), found.get("uniqueid", "")

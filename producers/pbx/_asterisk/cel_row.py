@@ -8,7 +8,6 @@ from streams.runtime.errors import Reject
 
 _NAMES = {
     "eventtype": "eventname",
-    "eventenum": "eventenum",
     "name": "calleridname",
     "cid_name": "calleridname",
     "cidname": "calleridname",
@@ -39,9 +38,9 @@ Extra = Mapping[str, str]
 
 def from_row(row: Mapping[str, str]) -> dict[str, str]:
     """A line or a table's row under the names of the AMI event."""
-    fields = {_NAMES.get(name, name): value for name, value in row.items()}
-    kind = fields.get("eventname", "")
-    if kind.isdigit():
+    fields = {_NAMES.get(name.lower(), name.lower()): value for name, value in row.items()}
+    kind = fields.setdefault("eventname", fields.get("eventenum", ""))
+    if kind.isascii() and kind.isdigit():
         fields["eventname"] = _NUMBERS.get(int(kind) if len(kind) < 4 else 0, kind)  # noqa: PLR2004 - two digits
     return fields
 

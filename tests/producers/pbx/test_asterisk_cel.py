@@ -259,15 +259,15 @@ def test_what_is_no_row_is_refused(frame: Frame) -> None:
 
 
 def test_columns_are_configured() -> None:
-    """A shorter mapping is enough."""
-    context = house(columns=("eventtime", "eventtype", "uniqueid", "linkedid", "channame"))
+    """A shorter mapping is enough, in any case of letters; eventenum does as well."""
+    context = house(columns=("EventTime", "eventenum", "UniqueID", "linkedid", "ChanName"))
     raw = b'"1795519805.1","ANSWER","1795519805.7","1795519805.7","PJSIP/201-00000001"'
     assert read(Frame(raw, 9, 1), context)[0].type == "leg.answered"
 
 
 @given(
     st.dictionaries(st.sampled_from(sorted({*Config().columns, "id"})), st.text(max_size=30)),
-    st.sampled_from(["HANGUP", "BRIDGE_ENTER", "PARK_END", "BLINDTRANSFER", "ATTENDEDTRANSFER", "x"]),
+    st.sampled_from(["HANGUP", "BRIDGE_ENTER", "PARK_END", "BLINDTRANSFER", "ATTENDEDTRANSFER", "x", "²", "4" * 5000]),
 )
 def test_any_row_gives_events_or_a_refusal(cells: dict[str, str], kind: str) -> None:
     """Whatever the columns hold, nothing but Reject is raised, and what is read encodes."""
