@@ -6,6 +6,8 @@ A recording is a folder under tests/producers/pbx/<adapter>/, named after what h
     *.csv, *_log, rows.jsonl  a file of records, the rows of a table as its feed gives them
     events.jsonl          the events that it must give, without what is the same in all of them and what is empty
     rejects.jsonl         what must be refused, when anything is: the place of the message and the reason
+    truth.json, calls.txt what happened, as those know it who made the recording, or as a person reads it from the
+                          messages: what becomes of the events is compared with it in tests/streams/processors
     site.toml             the house it comes from; here or one folder up: [numbers] as in the configuration, [config]
 
 `python -m tests.contracts.record` writes the two .jsonl files anew; their difference is to be read as prose.

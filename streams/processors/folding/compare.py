@@ -28,7 +28,7 @@ def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Seque
         pairs = [(getattr(one, key), getattr(leg, key)) for key in times]
         if any(None not in pair and abs(pair[0] - pair[1]) > MICRO * (1 + bare) for pair in pairs):
             return True
-        if not bare and abs(_bridged(one) - _bridged(leg)) > MICRO:
+        if not bare and leg.stays and abs(_bridged(one) - _bridged(leg)) > MICRO:  # bridges need not be told
             return True
     return False
 

@@ -79,3 +79,9 @@ def test_the_record_says_what_the_frames_say(case: str) -> None:
     known = sorted((call for call in calls.values() if call.state != "merged"), key=lambda call: call.started_at)
     said = [line for call in known for line in told(call)]
     assert (said or ["no call"]) == lines
+
+
+def test_every_recording_has_its_answer() -> None:
+    """Whoever made it knows what happened, or somebody has read its frames."""
+    for case in adapter_laws.recordings(ADAPTER):
+        assert (case / "truth.json").exists() or (case / "calls.txt").exists(), case
