@@ -11,6 +11,8 @@ from schemas.events import AgentLeg, AgentState, Membership, Phone
 from streams.processors.presence.states import CALLS, Facts, judge
 
 MICRO = 1_000_000
+REMEMBERED = 256
+"""Most facts of an agent whose youngest word is remembered."""
 Row = Mapping[str, Any]
 
 
@@ -29,6 +31,17 @@ class Person:
     wrapup: tuple[int, int] | None = None
     """From and until, µs: granted when a queue's call was completed."""
     said: AgentState | None = None
+    heard: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When each fact was told last, also when that changed nothing: against stragglers, so only in memory."""
+
+    def late(self, what: str, which: str, ts: int, at: int = 0) -> bool:
+        """Whether a younger word on that very fact was taken before, at `at` or since; else this is the youngest."""
+        if ts < max(at, self.heard.get((what, which), 0)):
+            return True
+        if len(self.heard) >= REMEMBERED:
+            self.heard.clear()
+        self.heard[what, which] = ts
+        return False
 
     @property
     def key(self) -> bytes:

@@ -38,7 +38,8 @@ def apply(person: Person, row: Row, wrapup: Wrapup) -> None:
         _completed(person, row, wrapup)
     elif kind in _HOLDS:
         leg = person.legs.get(row["leg_id"])
-        if leg is not None and leg.state in ("on_call", "hold") and talkative(row["data"]):
+        late = person.late("hold", row["leg_id"], row["ts"], leg.at if leg is not None else 0)
+        if not late and leg is not None and leg.state in ("on_call", "hold") and talkative(row["data"]):
             _leg(person, row, _HOLDS[kind])
     elif kind == "leg.ended":
         end(person, row["leg_id"], _interface(row["channel"]), row["ts"])
@@ -49,6 +50,7 @@ def apply(person: Person, row: Row, wrapup: Wrapup) -> None:
 def end(person: Person, leg_id: str, interface: str, ts: int) -> None:
     """A channel is gone, and its telephone is free unless it has another."""
     leg, phone = person.legs.get(leg_id), person.phones.get(interface)
+    person.heard.pop(("hold", leg_id), None)
     if (leg is not None and ts < leg.at) or (leg is None and (phone is None or ts <= (phone.freed_at or 0))):
         return
     person.legs.pop(leg_id, None)
@@ -93,7 +95,7 @@ def _told(person: Person, row: Row) -> None:
 
 def _member(person: Person, row: Row, queue: str) -> None:
     data, ts, old = row["data"], row["ts"], person.memberships.get(queue)
-    if old is not None and ts < old.at:
+    if person.late("queue", queue, ts, old.at if old is not None else 0):
         return
     state = data.get("state", "")
     active = state != "logged_out"
@@ -114,7 +116,7 @@ def _member(person: Person, row: Row, queue: str) -> None:
 
 def _phone(person: Person, row: Row, interface: str, state: str) -> None:
     ts, old = row["ts"], person.phones.get(interface)
-    if not interface or (old is not None and ts < old.at):
+    if not interface or person.late("phone", interface, ts, old.at if old is not None else 0):
         return
     if not row["queue"] and state in ("available", "unavailable"):
         for leg in list(person.legs.values()):  # nothing is alive on a telephone that is not in use: its end was lost

@@ -174,6 +174,30 @@ def test_copies_of_any_age_change_nothing(copies: list[int]) -> None:
     assert feed(worker, late) == []
 
 
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_overtaking_events_lead_to_the_same_state(data: st.DataObject) -> None:
+    """Each event may be late by up to a second: what is passed over on the way is not told, the outcome is the same."""
+    shift = Shift()
+    for agent in ("201", "202"):
+        shift.login(agent)
+        shift.login(agent, "sales")
+    shift.wait(5)
+    shift.queue_call("201", ring_s=2, talk_s=4)
+    shift.pause("202", reason="tea")
+    shift.resume("202")
+    shift.device("201", "available")
+    shift.pause("202", "sales", reason="tea")
+    shift.pause("202", reason="tea")
+    shift.lift("B", "201", dials="+32470123401")
+    shift.hold("B", 0.2)
+    late = [(event.ts + data.draw(st.integers(0, MICRO)), event) for event in shift.events]
+    said = feed(task(), [event for _, event in sorted(late, key=lambda each: each[0])])
+    whole(said)
+    last = {one.agent_id: (one.state, one.reason, one.queues) for one in said}
+    assert last == {"201": ("on_call", "", ("sales", "support")), "202": ("paused", "tea", ("sales", "support"))}
+
+
 def test_the_sum_of_all_states_is_the_time_that_was_observed() -> None:
     """Conservation: from an agent's first state to the last, no microsecond is lost or counted twice."""
     for agent in ("201", "202"):
