@@ -58,7 +58,8 @@ def talk_of(call: OpenCall, parties: Parties, spans: Sequence[Span], until: int)
             if leg.id == customer:
                 with_leg = [(mine[0].start, until)]
             intervals += common(held(leg, until), merged(with_leg)) if with_leg else ()
-    return Talk(spans, mine, customer, merged(intervals))
+    # One hold goes with the customer from bridge to bridge: his music may stop just behind the door.
+    return Talk(spans, mine, customer, merged(intervals, _TOGETHER))
 
 
 def segments(call: OpenCall, story: Story, parties: Parties, talk: Talk) -> list[Row]:
@@ -196,6 +197,8 @@ def result_of(offer: Offer, leg: Leg | None, parties: Parties) -> str:
     if offer.taken or (leg is not None and leg.answered_at is not None):
         return "answered"
     cause = _CAUSE.get(leg.cause) if leg is not None and leg.cause is not None else None
+    if cause == "no_answer" and _left(leg, parties.first):
+        return "cancelled"  # since Asterisk 22 the leg of a caller who gave up may end with 19 too
     if cause is not None:
         return cause
     if offer.told:

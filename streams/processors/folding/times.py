@@ -19,11 +19,11 @@ class Span(NamedTuple):
     legs: frozenset[str]
 
 
-def merged(intervals: Iterable[Interval]) -> list[Interval]:
-    """The set of all moments that are in any of them."""
+def merged(intervals: Iterable[Interval], gap: int = 0) -> list[Interval]:
+    """The set of all moments that are in any of them, or in a gap between two that is not longer than this."""
     done: list[Interval] = []
     for start, end in sorted(intervals):
-        if done and start <= done[-1][1]:
+        if done and start <= done[-1][1] + gap:
             done[-1] = (done[-1][0], max(done[-1][1], end))
         elif end > start:
             done.append((start, end))

@@ -51,6 +51,17 @@ def test_caller_gives_up_while_it_rings() -> None:
     assert known.wait_s == known.duration_s
 
 
+def test_caller_gives_up_and_the_leg_says_no_answer() -> None:
+    """Since Asterisk 22 both legs may end with cause 19 (SIP 487 and 480): that the caller asked for it tells."""
+    call = ringing_one()
+    call.asks_to_hang_up("C")
+    call.unanswered("C", "A", "CANCEL", 19)
+    call.end("C", 19)
+    known = only(fold(call.events))
+    assert (known.outcome, known.hangup_by) == ("abandoned_ringing", "caller")
+    assert parts(known) == [("201", "cancelled")]
+
+
 @pytest.mark.parametrize(
     ("status", "cause", "result", "outcome"),
     [

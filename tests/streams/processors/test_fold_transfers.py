@@ -283,3 +283,33 @@ def test_transfer_to_a_telephone_that_nobody_answers_is_no_lost_event() -> None:
     known = only(fold(call.events))
     assert known.quality == ()
     assert (known.outcome, known.hangup_by) == ("answered", "system")
+
+
+def test_hold_that_goes_with_the_customer_into_the_next_bridge_is_one() -> None:
+    """The music of the consultation stops half a millisecond after the customer was put through: that is no second hold."""
+    call = queue_talk(2)
+    call.say("hold.started", "A")
+    call.say("leg.updated", "C", data={"moh": "1"})
+    call.lift("A2", "201", dials="203")
+    call.dial("A2", "B", agent="203")
+    call.ring("B")
+    call.answer("B", "A2")
+    call.up("A2")
+    call.bridge("b2", "B", "A2")
+    call.wait(3)
+    call.say("hold.ended", "A")
+    call.part("b1", "C")
+    call.part("b2", "A2")
+    call.bridge("b2", "C")
+    call.say("leg.updated", "C", data={"moh": "0"})
+    call.part("b1", "A")
+    legs = {key: call.legs[name]["leg_id"] for key, name in
+            {"by_leg": "A", "second_by_leg": "A2", "transferee_leg": "C", "target_leg": "B"}.items()}  # fmt: skip
+    call.say("transfer.completed", "C", "B", agent="201", data={"kind": "attended", "result": "Success", **legs})
+    call.end("A")
+    call.end("A2")
+    call.wait(5)
+    call.hang_up("B", "C", "b2")
+    known = finals(fold(call.events))[call.legs["C"]["leg_id"]]
+    assert len(known.holds) == 1
+    assert known.hold_s == pytest.approx(3, abs=0.05)
