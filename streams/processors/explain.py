@@ -47,7 +47,7 @@ class Life:
     steps: Sequence[Step]
     """In the order of the events' own time."""
     legs: Sequence[Leg]
-    """In the order of their beginning."""
+    """In the order of their beginning; halves of Local channels, behind which is nobody, last."""
     talks: Sequence[Span]
     until: int
 
@@ -69,7 +69,7 @@ def explain(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) 
     return Life(
         record=watch.rows[name],
         steps=sorted(own, key=lambda step: step.at),
-        legs=sorted(legs, key=lambda leg: (leg.created_at, leg.id)),
+        legs=sorted(legs, key=lambda leg: (leg.local != "", leg.created_at, leg.id)),
         talks=talks(legs, until),
         until=until,
     )

@@ -12,7 +12,7 @@ RESULTS = {
     "no_answer": "did not answer",
     "busy": "is busy",
     "declined": "declined",
-    "cancelled": "stopped ringing: somebody else took it, or the caller left",
+    "cancelled": "stopped ringing",
     "failed": "could not be reached",
 }
 

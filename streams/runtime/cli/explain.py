@@ -14,7 +14,7 @@ from schemas.events import EnrichedCallEvent
 from streams.processors.explain import Life, explain, natives
 from streams.processors.explaining.words import clock, day, story, sums, title
 from streams.runtime import warehouse
-from streams.runtime.cli import timeline
+from streams.runtime.cli import lanes, timeline
 from streams.runtime.cli.call_events import Names, as_json, of_file, of_warehouse
 from streams.runtime.cli.call_log import of_log
 from streams.runtime.cli.common import Config, Json, settings
@@ -49,7 +49,7 @@ def command(
         return
     console = Console(highlight=False)
     simple = plain or not console.is_terminal or not console.encoding.lower().startswith("utf")
-    for text in page(life, console.width, timeline.ASCII if simple else timeline.LINES):
+    for text in page(life, console.width, lanes.ASCII if simple else lanes.LINES):
         console.print(text, soft_wrap=True)
 
 
@@ -69,7 +69,7 @@ def _events(loaded: Settings, call: str, file: Path | None, *, log: bool) -> Ite
         yield from (event for event in of_file(file) if names.take(event))
 
 
-def page(life: Life, width: int, signs: timeline.Signs) -> Iterator[Text]:
+def page(life: Life, width: int, signs: lanes.Signs) -> Iterator[Text]:
     """All that is printed: the story in words, the lanes along the time, and every event."""
     record = life.record
     yield Text(printable(f"{title(record)} (revision {record['rev']})"), style="bold")

@@ -1,8 +1,7 @@
 """A call as a person would draw it: legs as lanes, once as bars along the time, once beside every event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from textwrap import wrap
-from typing import NamedTuple
 
 from rich.text import Text
 
@@ -10,62 +9,28 @@ from streams.processors.explain import Life, Step
 from streams.processors.explaining.telling import source, telling
 from streams.processors.explaining.words import clock
 from streams.processors.folding.legs import Leg
+from streams.runtime.cli.lanes import (
+    APART,
+    GONE,
+    HELD,
+    MEANINGS,
+    PARKED,
+    RINGS,
+    STYLES,
+    TALKS,
+    UP,
+    WAITS,
+    Signs,
+    letters,
+    state,
+)
+from streams.runtime.cli.lanes import end as leg_end
 from streams.runtime.logs import printable
 
 MICRO = 1_000_000
-TALKS, APART, HELD, UP, RINGS, GONE = "talks", "apart", "held", "up", "rings", "gone"
-_STYLES = {TALKS: "bold green", APART: "magenta", HELD: "yellow", UP: "", RINGS: "cyan", GONE: ""}
 _NARROWEST = 30
 """Columns that the text beside the lanes needs; when they are not left, the lanes are."""
 _QUIET_US = MICRO
-
-
-class Signs(NamedTuple):
-    """The characters of a drawing."""
-
-    along: dict[str, str]
-    down: dict[str, str]
-    begins: str
-    ends: str
-    leg: str
-    peer: str
-    between: str
-    so: str
-
-
-LINES = Signs(
-    {TALKS: "━", APART: "═", HELD: "┅", UP: "─", RINGS: "┄", GONE: " "},
-    {TALKS: "┃", APART: "║", HELD: "╏", UP: "│", RINGS: "┊", GONE: " "},
-    *("├", "┤", "●", "○", "─", "→"),
-)
-ASCII = Signs(
-    {TALKS: "=", APART: "+", HELD: "~", UP: "-", RINGS: ".", GONE: " "},
-    {TALKS: "#", APART: "$", HELD: "%", UP: "|", RINGS: ":", GONE: " "},
-    *("|", "|", "*", "o", "-", "=>"),
-)
-
-
-def state(life: Life, leg: Leg, at: int) -> str:
-    """What a leg does at a moment, as the finished record knows it."""
-    if at < leg.created_at or at >= _end(life, leg):
-        return GONE
-    span = next((span for span in life.talks if span.start <= at < span.end and leg.id in span.legs), None)
-    customer = next((each["leg_id"] for each in life.record["participants"] if each["role"] == "customer"), "")
-    if span is not None and customer and customer not in span.legs:
-        return APART
-    for hold in life.record["holds"]:
-        inside = hold["started_at"] <= at and (hold["ended_at"] is None or at < hold["ended_at"])
-        if inside and (span is not None or leg.id in (customer, hold["leg_id"])):
-            return HELD
-    if span is not None:
-        return TALKS
-    rings = leg.ringing_at is not None and leg.ringing_at <= at and not (leg.answered_at and leg.answered_at <= at)
-    return RINGS if rings else UP
-
-
-def letters(life: Life) -> dict[str, str]:
-    """A short name for each leg, by its id."""
-    return {leg.id: _letter(n) for n, leg in enumerate(life.legs)}
 
 
 def picture(life: Life, width: int, signs: Signs) -> Iterator[Text]:
@@ -75,7 +40,7 @@ def picture(life: Life, width: int, signs: Signs) -> Iterator[Text]:
     margin = max(map(len, labels.values()), default=0) + 2
     room = max(width - margin, 10)
     start = min((leg.created_at for leg in life.legs), default=0)
-    end = max((_end(life, leg) for leg in life.legs), default=0)
+    end = max((leg_end(life, leg) for leg in life.legs), default=0)
     cell = max(1, -(-(end - start) // room))
     yield Text(" " * margin + _scale(start, cell * room, room), style="dim")
     drawn: set[str] = set()
@@ -83,11 +48,20 @@ def picture(life: Life, width: int, signs: Signs) -> Iterator[Text]:
         doings = [_mostly(life, leg, start + n * cell, cell) for n in range(room)]
         drawn |= set(doings)
         yield Text(labels[leg.id].ljust(margin)).append_text(_bar(leg, doings, signs))
-    yield Text("   ").join(
-        Text.assemble((signs.along[doing] * 3, _STYLES[doing]), f" {name}")
-        for doing, name in _MEANINGS
-        if doing in drawn
-    )
+    yield from _legend(drawn, width, signs)
+
+
+def _legend(drawn: Collection[str], width: int, signs: Signs) -> Iterator[Text]:
+    """What the signs mean that were drawn."""
+    line = Text()
+    for doing, name in MEANINGS:
+        if doing in drawn:
+            part = Text.assemble((signs.along[doing] * 3, STYLES[doing]), f" {name}")
+            if line and len(line) + 3 + len(part) > width:
+                yield line
+                line = Text()
+            line.append("   " if line else "").append_text(part)
+    yield line
 
 
 def _bar(leg: Leg, doings: Sequence[str], signs: Signs) -> Text:
@@ -99,18 +73,9 @@ def _bar(leg: Leg, doings: Sequence[str], signs: Signs) -> Text:
             sign = signs.begins
         elif there and n == there[-1] and leg.ended_at is not None:
             sign = signs.ends
-        line.append(sign, style=_STYLES[doing])
+        line.append(sign, style=STYLES[doing])
     line.rstrip()
     return line
-
-
-_MEANINGS = (
-    (RINGS, "rings"),
-    (UP, "on the line"),
-    (TALKS, "talks"),
-    (APART, "talks without the customer"),
-    (HELD, "on hold"),
-)
 
 
 def rows(life: Life, width: int, signs: Signs) -> Iterator[Text]:
@@ -172,7 +137,7 @@ def _rails(life: Life, lanes: Sequence[Leg], at: int, pitch: int, signs: Signs) 
     rails = Text()
     for leg in lanes:
         doing = state(life, leg, at)
-        rails.append(signs.down[doing].ljust(pitch), style=_STYLES[doing])
+        rails.append(signs.down[doing].ljust(pitch), style=STYLES[doing])
     return rails
 
 
@@ -204,19 +169,17 @@ def _label(life: Life, leg: Leg) -> str:
     """Who is behind a leg: the agent, else the number; a half of a Local channel by its name."""
     if leg.local:
         return leg.channel
-    role = next((each["role"] for each in life.record["participants"] if each["leg_id"] == leg.id), "")
+    part = next((each for each in life.record["participants"] if each["leg_id"] == leg.id), None)
+    if part is not None and part["role"] == "customer":
+        return f"{part['e164'] or part['number'] or 'unknown'} customer"
     name = leg.agent or leg.e164 or leg.number or leg.endpoint or leg.channel
-    return f"{name} {role if role != 'other' else ''}".rstrip()
-
-
-def _end(life: Life, leg: Leg) -> int:
-    return leg.ended_at if leg.ended_at is not None else life.until + 1
+    return name if part is None or part["role"] == "other" else f"{name} {part['role']}"
 
 
 def _mostly(life: Life, leg: Leg, at: int, cell: int) -> str:
     """What fills the cell, by its quarters; a leg that is there for a part of it is shown."""
     doings = [state(life, leg, at + cell * n // 4) for n in range(4)]
-    order = (TALKS, APART, HELD, RINGS, UP)
+    order = (TALKS, APART, HELD, PARKED, WAITS, RINGS, UP)
     there = [doing for doing in doings if doing != GONE]
     return max(there, key=lambda doing: (there.count(doing), -order.index(doing))) if there else GONE
 
@@ -232,7 +195,3 @@ def _scale(start: int, lasts: int, room: int) -> str:
 
 def _time(at: int) -> str:
     return f"{clock(at)}{at // 1000 % 100:02d}"
-
-
-def _letter(n: int) -> str:
-    return chr(65 + n % 26) if n < 26 else _letter(n // 26 - 1) + chr(65 + n % 26)  # noqa: PLR2004 - the alphabet
