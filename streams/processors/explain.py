@@ -14,6 +14,7 @@ from streams.processors.folding.legs import Leg
 from streams.processors.folding.times import Span, talks
 from streams.runtime import config
 from streams.runtime.errors import Reject
+from streams.runtime.pipeline import TICK_US
 
 MICRO = 1_000_000
 SOURCE = frozenset({"source.up", "source.down", "gap.detected", "gap.resolved"})
@@ -78,9 +79,12 @@ def explain(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) 
 def natives(call: str, events: Iterable[EnrichedCallEvent], rules: config.Fold) -> frozenset[str]:
     """Every native id of the call with that id, native id or leg, as the fold joins them; empty when there is no such call."""
     watch = Watch(rules)
-    now = 0
+    now = ticked = 0
     for offset, event in enumerate(events):
         now = max(now, event.received_at)
+        if now - ticked >= TICK_US:
+            watch.pass_time(now)
+            ticked = now
         watch.pass_by(event, offset, now)
     watch.tick(now + round((rules.grace_seconds + rules.records_grace_seconds) * MICRO))
     name = watch.named(call)

@@ -10,7 +10,7 @@ from streams.processors.folding import gaps, weigh, wire
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.legs import Leg
 from streams.runtime import config
-from streams.runtime.pipeline import Refused
+from streams.runtime.pipeline import Record, Refused
 
 Told = Mapping[str, Sequence[str]]
 """What changed, in sentences, by call id."""
@@ -61,8 +61,14 @@ class Watch:
         return self._after(value for _, value in self.task.tick(now))
 
     def pass_by(self, event: EnrichedCallEvent, offset: int, now: int) -> None:
-        """As `feed` and `tick`, without a look at what it changes: only what is emitted is kept."""
-        answers = [*self.task.tick(now), *self.task.process([_Message(codec.encode(event), offset)], now)]
+        """As `feed`, without a look at what it changes: only what is emitted is kept."""
+        self._keep(self.task.process([_Message(codec.encode(event), offset)], now))
+
+    def pass_time(self, now: int) -> None:
+        """As `tick`, the same way."""
+        self._keep(self.task.tick(now))
+
+    def _keep(self, answers: Iterable[Record | Refused]) -> None:
         for each in answers:
             if not isinstance(each, Refused):
                 row = wire.read_call(each[1] or b"")

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.codec import as_row
 from streams.processors.explain import Life, explain, natives
 from streams.processors.explaining.words import story
 from streams.runtime import config
 from streams.runtime.errors import Reject
 from tests.streams.processors.folding.openings import ringing_one, talking, waiting
-from tests.streams.processors.folding.script import MICRO, Script
+from tests.streams.processors.folding.script import MICRO, Script, finals, fold
 from tests.streams.processors.folding.told import cel
+from tests.streams.processors.test_fold_recordings import events
 from tests.streams.processors.test_fold_transfers import attended
 
 RULES = config.Fold()
@@ -229,3 +231,16 @@ def test_what_is_known_from_records_alone_is_drawn_too() -> None:
     assert [round((span.end - span.start) / MICRO) for span in known.talks] == [60]
     assert said(known)[-1][0::2] == ("time", "final")
     assert known.record["quality"] == ["records"]
+
+
+@pytest.mark.parametrize("case", ["attended_transfer", "queue_ringall_local", "two_calls_at_once", "voicemail"])
+def test_it_ends_where_the_fold_ends(case: str) -> None:
+    """Of a real Asterisk's calls: the record that is explained is the one that is published, revision for revision."""
+    heard = list(events(case))
+    published = fold(heard)
+    for name, last in finals(published).items():
+        known = explain(name, heard, RULES)
+        row = as_row(last)
+        assert {**known.record, "updated_at": 0} == {**row, "updated_at": 0}
+        emitted = [row["rev"] for step in known.steps for row in step.revisions if row["call_id"] == name]
+        assert emitted == [call.rev for call in published if call.call_id == name]
