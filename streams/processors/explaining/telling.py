@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 from schemas.events import CallEvent
+from streams.processors.explaining.words import clock
 
 _LONGEST = 60
 _NAMED = frozenset({"leg.created", "leg.live"})
 """Types that name channel and numbers; in the others they are repeated from there."""
+_OF_CDR = frozenset(
+    {"start_us", "answer_us", "end_us", "disposition", "dst", "dstchannel", "lastapp", "lastdata", "billsec"}
+)
+"""What a row of CDR tells that the call's other events do not."""
 _OTHER_LEG = frozenset({"by_leg", "second_by_leg", "transferee_leg", "target_leg"})
 
 
@@ -47,8 +52,12 @@ def _named(name: str, value: str) -> Iterator[str]:
 
 def _data(event: CallEvent) -> Iterator[str]:
     for key, value in sorted(event.data.items()):
+        if key == "source" or not value or (event.type == "cdr.final" and key not in _OF_CDR):
+            continue
         if key == "bridge":
             yield f"bridge {value[:8]}"
-        elif key != "source" and value:
+        elif key.endswith("_us") and value.isdecimal():
+            yield f"{key[:-3]}={clock(int(value))}"
+        else:
             short = value if len(value) <= _LONGEST or key in _OTHER_LEG else value[: _LONGEST - 3] + "..."
             yield f"{key}={short}"

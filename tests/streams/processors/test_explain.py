@@ -6,6 +6,7 @@ import pytest
 
 from schemas.codec import as_row
 from streams.processors.explain import Life, explain, natives
+from streams.processors.explaining.telling import telling
 from streams.processors.explaining.words import story
 from streams.runtime import config
 from streams.runtime.errors import Reject
@@ -158,6 +159,7 @@ def test_a_gap_is_told_with_what_it_meant() -> None:
     call.say("gap.resolved", data=gap)
     known = life(call)
     assert [step.event.type for step in known.steps if step.event is not None][-2:] == ["gap.detected", "gap.resolved"]
+    assert telling(call.events[-1]) == "from=22:13:33.0  to=22:14:03.0"
     assert [line for kind, line in told(known, "flag") if kind == "gap.resolved"] == [
         "flag estimated: an end was not told, but concluded",
         "flag gap: nobody listened for a part of this call",
