@@ -244,7 +244,8 @@ class Fold:
                 continue
             row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
             row["state"] = "final"
-            if call.told is not None and weigh.contradicted(call, gaps.uncovered(scope, call)):
+            told = call.told is not None and "gap_resolved" not in row["quality"]
+            if told and weigh.contradicted(call, gaps.uncovered(scope, call)):
                 row["quality"] = sorted({*row["quality"], FLAG})
                 metrics.CALLS_DIFFER.labels(call.pbx).inc()
             self._emit(call, row, now)

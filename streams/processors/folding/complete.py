@@ -11,7 +11,8 @@ from streams.processors.folding.calls import Row
 from streams.processors.folding.compare import ALIKE_US, FLAG, differs, matched
 from streams.processors.folding.times import MICRO, lasted, merged, seconds
 
-_DOUBTS = frozenset({"gap", "estimated", "inferred", "incomplete"})
+_DOUBTS = frozenset({"gap", "estimated", "inferred"})
+"""What late records can heal; that an event was lost somewhere (`incomplete`) they cannot."""
 _ORDER = ("live", "snapshot", "cel", "cdr", "queue_log")
 _UNKNOWN = ("", "unknown")
 _OPEN = frozenset({"", "failed", "abandoned_ringing", "ivr_only", "no_answer"})

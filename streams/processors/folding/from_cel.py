@@ -58,17 +58,19 @@ def _offers(part: OpenCall) -> Iterator[Fact]:
     """A leg that does not dial itself was dialled: by whoever of its call ran the application that names it."""
     first = min(part.legs.values(), key=lambda leg: age(leg.id, leg.created_at), default=None)
     apps = sorted(fact for fact in part.facts if fact.type in (APP, "queue.entered"))
+    spans = talks(part.legs.values(), part.last_at)
     dialled: dict[str, Fact] = {}
     for leg in part.legs.values():
         if leg is first or leg.direction or leg.inferred or leg.channel.endswith(";2"):
             continue
-        app = _dialler(leg, [fact for fact in apps if fact.ts <= leg.created_at and fact.leg != leg.id])
+        busy = {name for span in spans if span.start <= leg.created_at < span.end for name in span.legs}
+        before = [fact for fact in apps if fact.ts <= leg.created_at and fact.leg != leg.id]
+        app = _dialler(leg, [fact for fact in before if fact.type == APP or fact.leg not in busy])
         if app is not None:
             dialled[leg.id] = app
             yield from _dial(part, leg, app)
         elif not leg.local:  # for whom a caller who was transferred dialled, no application tells
             yield Fact(leg.created_at, 0, "dial.started", "", leg.id, "", "", "", {})
-    spans = talks(part.legs.values(), part.last_at)
     for name, app in dialled.items():
         if app.type != APP:
             phone = _behind(part, part.legs[name], dialled)
@@ -99,7 +101,10 @@ def _behind(part: OpenCall, leg: Leg, dialled: Mapping[str, Fact]) -> Leg:
 
 
 def _dialler(leg: Leg, apps: Sequence[Fact]) -> Fact | None:
-    """The last one whose arguments name the device; else the last queue, whose members are not in its arguments."""
+    """The last one whose arguments name the device; else the last queue, whose members are not in its arguments.
+
+    A queue rings nobody for a caller who talks already.
+    """
     device = leg.channel.rpartition("-")[0]
     named = [app for app in apps if app.type == APP and _names(app.data.get("appdata", ""), device)]
     queues = [app for app in apps if app.type != APP]

@@ -8,6 +8,7 @@ events cannot know is taken from records in any case: why a caller left a queue,
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
+from streams.processors.folding import doubts
 from streams.processors.folding import record as plain
 from streams.processors.folding.admit import View, admit
 from streams.processors.folding.calls import OpenCall, Row, Told
@@ -19,24 +20,35 @@ from streams.processors.folding.from_queue_log import Lines, said
 from streams.processors.folding.legs import Leg
 from streams.processors.folding.times import Interval
 
-_DOUBTS = frozenset({"gap", "estimated", "inferred", "incomplete"})
-
 
 def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = ()) -> Row:
     """As `record.record`, of a call that records tell of too."""
     told = call.told or Told()
     if call.legs and not _doubtful(call, missed):
         return _live(call, told, short_abandon_s)
-    view = _view(call, told, missed)
-    healed = bool(call.legs) and call.over and not view.lacking
+    return _told(call, _view(call, told, missed), short_abandon_s, missed)
+
+
+def _told(call: OpenCall, view: View, short_abandon_s: float, missed: Sequence[Interval]) -> Row:
+    """Something is missing, or all of it: the record of the call as a view has it."""
+    healed = bool(call.legs) and call.over and not view.lacking and len(view.sources) > 1
     if not call.legs:
         view.call.flags.add("records")
+    elif healed:
+        view.call.flags = {*view.call.flags, "gap_resolved"} - {"gap"}
     row = plain.record(view.call, short_abandon_s, () if healed else missed)
-    if healed and len(view.sources) > 1:
-        row["quality"] = sorted({*row["quality"], "gap_resolved"} - _DOUBTS)
     admit(row, view, missed if call.legs else ((0, view.call.last_at),))
     row["sources"] = view.sources
     return row
+
+
+def _found(call: OpenCall, told: Told, row: Row, short_abandon_s: float) -> Row:
+    """A live event was lost, and CEL may have what it told: then no contradiction is left."""
+    view = _view(call, told, (), lost=True)
+    again = plain.record(view.call, short_abandon_s)
+    if again["quality"]:
+        return row
+    return again | {"quality": ["gap_resolved"], "sources": view.sources}
 
 
 def legs(call: OpenCall, missed: Sequence[Interval] = ()) -> Mapping[str, Leg]:
@@ -79,19 +91,20 @@ def _live(call: OpenCall, told: Told, short_abandon_s: float) -> Row:
         used += ["cel"] if mailbox else []
     row = plain.record(view, short_abandon_s)
     row["sources"] = ["live", *sorted(used)]
-    return row
+    return _found(call, told, row, short_abandon_s) if doubts.FLAG in row["quality"] and told.cel is not None else row
 
 
 _MAILBOX = frozenset({"voicemail.entered", "voicemail.left"})
 """AMI has them only where the PBX sends every step of the dialplan."""
 
 
-def _view(call: OpenCall, told: Told, missed: Sequence[Interval]) -> View:
+def _view(call: OpenCall, told: Told, missed: Sequence[Interval], *, lost: bool = False) -> View:
+    """`lost`: an event of any leg may be missing, though nobody was away."""
     base = copy(call)
     base.told, base.facts, base.flags = None, list(call.facts), set(call.flags)
     base.legs = {name: _copy(leg) for name, leg in call.legs.items()}
     view = View(call=base, sources=["live"] if call.legs else [])
-    view.lacking = {name for name, leg in base.legs.items() if not whole(leg, missed)} or {""}
+    view.lacking = {name for name, leg in base.legs.items() if lost or not whole(leg, missed)} or {""}
     if told.cel is not None and told.cel.legs and view.lacking:
         view.sources.append("cel")
         view.lacking = fill(base, from_cel(told.cel), missed, view.lacking)

@@ -82,3 +82,17 @@ def test_a_call_of_which_nothing_was_heard_live() -> None:
     other.say("gap.resolved", data={"from_us": str(START), "to_us": str(other.now), "live": ""})
     known = only(fold(by_arrival(other.events, rows(call))))
     assert (known.quality, known.agent, known.outcome) == (("records",), "201", "answered")
+
+
+def test_a_lost_event_is_found_in_cel() -> None:
+    """One frame of AMI never came: the call contradicts itself, and CEL tells what was in it."""
+    call = talk(60)
+    call.hang_up("A", "C", "b1")
+    told = cel(call.events)
+    joined = next(at for at, event in enumerate(call.events) if event.type == "bridge.joined")
+    live = [event for at, event in enumerate(call.events) if at != joined]
+    alone = only(fold(live))
+    assert (alone.quality, alone.talk_s) == (("incomplete",), 0)
+    known = only(fold(by_arrival(live, told)))
+    assert (known.quality, known.outcome, known.sources) == (("gap_resolved",), "answered", ("live", "cel"))
+    assert known.talk_s == pytest.approx(60, abs=0.05)
