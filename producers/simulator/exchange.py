@@ -103,6 +103,10 @@ class Exchange:
             if state == "logged_out":
                 event = "QueueMemberRemoved"
             member.present, member.paused, member.reason = state != "logged_out", state == "paused", reason
+            if member.present:  # the pause of a member is a device too
+                device = f"Queue:{queue.name}_pause_{agent.device}"
+                told = (("Device", device), ("State", "INUSE" if member.paused else "NOT_INUSE"))
+                frames.append(self.wire.event(self.opening + at, "DeviceStateChange", (), told))
             frames.append(self.wire.event(self.opening + at, event, (), self.presence.member(queue, member)))
         return frames
 

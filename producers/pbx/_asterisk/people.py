@@ -61,9 +61,12 @@ def member(site: Site, fields: Fields) -> Iterator[Facts]:
 
 
 def device_state(site: Site, fields: Fields) -> Iterator[Facts]:
-    """The telephone of an extension; trunks, queues and Local devices have states too, which say nothing of a person."""
+    """The telephone of an extension; trunks, queues and Local devices have states too, which say nothing of a person.
+
+    A pause is a device as well: `Queue:sales_pause_PJSIP/1001` is in use while it lasts.
+    """
     name = fields.get("device", "")
-    if agent := extension(site, name):
+    if ":" not in name.partition("/")[0] and (agent := extension(site, name)):
         native = fields.get("state", "")
         state = _DEVICE_STATES.get(native, "unknown")
         data = {"event": "DeviceStateChange", "interface": name, "status": native, "state": state, "phone": state}

@@ -68,7 +68,7 @@ def test_states_of_queue_members(fields: dict[str, str], state: str) -> None:
 def test_only_telephones_of_people_have_states() -> None:
     """Trunks and queues have device states too."""
     assert one("DeviceStateChange", {"Device": "PJSIP/204", "State": "ONHOLD"}).data["state"] == "hold"
-    for other in ("PJSIP/trunk", "Queue:sales", "Local/204@agents", "confbridge:1"):
+    for other in ("PJSIP/trunk", "Queue:sales", "Local/204@agents", "confbridge:1", "Queue:sales_pause_PJSIP/204"):
         assert read("DeviceStateChange", {"Device": other, "State": "INUSE"}) == []
 
 
