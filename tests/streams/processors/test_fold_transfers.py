@@ -60,6 +60,7 @@ def attended() -> Script:
     call.ring("B")
     call.wait(2)
     call.answer("B", "A2")
+    call.up("A2")
     call.bridge("b2", "B", "A2")
     call.wait(8)
     call.say("hold.ended", "A")
