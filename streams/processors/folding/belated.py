@@ -52,6 +52,10 @@ class Belated:
             if found is None:
                 continue
             key, finished = found
+            if call.told is not None:
+                call.told.given_up = (
+                    True  # no more is waited for: what has no end in them, ends where it was last told of
+                )
             row, before = wire.read_call(finished.value), wire.read_call(finished.value)
             complete(row, record(call, short_abandon_s))
             if row != before:
