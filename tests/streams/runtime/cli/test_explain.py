@@ -16,6 +16,7 @@ from streams.runtime.cli.explain import page
 from streams.runtime.errors import Reject
 from tests.streams.processors.folding.openings import talking
 from tests.streams.processors.folding.script import Script
+from tests.streams.processors.test_explain import second_attempt
 from tests.streams.processors.test_fold_transfers import attended
 
 GOLDEN = Path(__file__).parent / "explained"
@@ -31,7 +32,7 @@ def short() -> Script:
     return call
 
 
-CALLS = {"held": short, "attended_transfer": attended}
+CALLS = {"held": short, "attended_transfer": attended, "second_agent_of_a_queue": second_attempt}
 
 
 @pytest.fixture
