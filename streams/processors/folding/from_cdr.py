@@ -88,6 +88,8 @@ def _caller(part: OpenCall, row: Row, ids: Mapping[str, str]) -> Leg:
     leg = part.legs.get(leg_id)
     if leg is None:
         leg = _leg(part, leg_id, row["channel"], start, end)
+    if _met(row) and not leg.direction:
+        leg.created_at = start  # the pair that it was met in before began with the other one
     if not leg.direction and not leg.local:
         leg.direction = row["direction"] or _direction(row)
     if not leg.number:
@@ -137,7 +139,7 @@ def _pair(part: OpenCall, row: Row, lines: Sequence[Row], ids: Mapping[str, str]
         talk=talk if taken is None else taken,
         status=_STATUS.get(data.get("disposition", ""), ""),
         queue=data.get("lastdata", "").partition(",")[0] if _queued(row) else "",
-        rough=talk is not None and _queued(row) and taken is None,
+        rough=talk is not None and taken is None and (_queued(row) or _met(row)),
         undated=first and not caller.local,
         outside=data.get("outside", ""),
     )
@@ -183,6 +185,12 @@ def _dated(part: OpenCall, pairs: Sequence[Pair]) -> list[Pair]:
 def _queued(row: Row) -> bool:
     app: str = row["data"].get("lastapp", "")
     return app.lower() == "queue"
+
+
+def _met(row: Row) -> bool:
+    """In a conference a pair is dated by whoever of the two was there first."""
+    app: str = row["data"].get("lastapp", "")
+    return app.lower() == "confbridge"
 
 
 def _taken(caller: str, start: int, end: int, lines: Sequence[Row]) -> int | None:
