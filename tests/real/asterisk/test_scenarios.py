@@ -9,7 +9,7 @@ from schemas.events import Call
 from tests.real.asterisk import judge
 from tests.real.asterisk.evening import Evening
 from tests.real.asterisk.stories import STORIES
-from tests.real.asterisk.verdict import differences
+from tests.real.asterisk.verdict import differences, hung_up_by
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]  # the first one may build the folder and plays everything
 
@@ -25,12 +25,24 @@ def calls(evening: Evening) -> Calls:
 @pytest.mark.parametrize("scenario", STORIES)
 @pytest.mark.parametrize("source", judge.SOURCES)
 def test_record_is_what_happened(evening: Evening, calls: Calls, source: str, scenario: str) -> None:
-    """Whatever the source can know is what the outside knows; times to a second."""
+    """Whatever the source can know is what the outside knows, times to a second, and nothing of it is doubted."""
     truth = evening.truths[scenario]
     call = calls(source)[f"main:{truth.linkedid}"]
 
     assert differences(truth, call, source) == {}
     assert call.state == "final"
+    assert call.quality == (("records",) if source in {"cel", "records"} else ())
+
+
+@pytest.mark.parametrize("scenario", STORIES)
+def test_what_records_cannot_know_is_left_open(evening: Evening, calls: Calls, scenario: str) -> None:
+    """CDR and queue_log tell no hold, no transfer, and who hung up only of a queue's talk: null, not 0 or a guess."""
+    truth = evening.truths[scenario]
+    call = calls("records")[f"main:{truth.linkedid}"]
+
+    assert call.hold_s == (None if truth.connected_at else 0)
+    assert call.transfers == ()
+    assert call.hangup_by in ({"", hung_up_by(truth)} if truth.stays else {""})
 
 
 @pytest.mark.parametrize("source", judge.SOURCES)

@@ -33,7 +33,7 @@ def _known_as(number: str) -> str:
     return number if PLAN.is_extension(number) else PLAN.e164(number)
 
 
-def _hung_up_by(truth: Truth) -> str:
+def hung_up_by(truth: Truth) -> str:
     """The truth names the customer, the record the customer's side of the call."""
     if truth.hangup_by != "customer":
         return truth.hangup_by
@@ -127,7 +127,7 @@ FIELDS: Mapping[str, Field] = {
     ),
     "answered": Field(lambda truth: list(dict.fromkeys(number for number, _ in _talks(truth))), _answered),
     "outcome": Field(lambda truth: truth.outcome, lambda call: call.outcome),
-    "hangup_by": Field(_hung_up_by, lambda call: call.hangup_by),
+    "hangup_by": Field(hung_up_by, lambda call: call.hangup_by),
     "cause": Field(lambda truth: truth.cause, lambda call: call.hangup_cause),
     "transfers": Field(_expected_moves, lambda call: [(move.kind, move.to, move.result) for move in call.transfers]),
     "holds": Field(lambda truth: truth.holds, lambda call: len(call.holds)),
@@ -189,12 +189,12 @@ BLIND: Mapping[str, Mapping[str, set[str]]] = {
 
 
 def differences(truth: Truth, call: Call, source: str) -> dict[str, tuple[Any, Any]]:
-    """Field by field what is true and what was told, where these are not the same."""
+    """Field by field what is true and what was told, where these are not the same. Hold is right or null, never made up."""
     found = {}
-    for name in KNOWS[source] - _unjudged(truth) - BLIND[source].get(truth.scenario, set()):
+    for name in (KNOWS[source] | {"hold_s"}) - _unjudged(truth) - BLIND[source].get(truth.scenario, set()):
         field = FIELDS[name]
         true, told = field.true(truth), field.told(call)
-        if true != told:
+        if true != told and (told is not None or name in KNOWS[source]):
             found[name] = (true, told)
     return found
 
