@@ -10,11 +10,10 @@ from streams.processors.explaining.telling import telling
 from streams.processors.explaining.words import story
 from streams.runtime import config
 from streams.runtime.errors import Reject
-from tests.streams.processors.folding.openings import ringing_one, talking, waiting
+from tests.streams.processors.folding.openings import attended, ringing_one, talking, waiting
 from tests.streams.processors.folding.script import MICRO, Script, finals, fold
 from tests.streams.processors.folding.told import cel
 from tests.streams.processors.test_fold_recordings import events
-from tests.streams.processors.test_fold_transfers import attended
 
 RULES = config.Fold()
 

@@ -7,9 +7,8 @@ from schemas.events import Call, Note
 from streams.processors.fold import Fold
 from streams.runtime import config
 from streams.runtime.pipeline import Output, Refused
-from tests.streams.processors.folding.openings import waiting
+from tests.streams.processors.folding.openings import attended, queue_talk, waiting
 from tests.streams.processors.folding.script import MICRO, Message, Script, feed, finals, tick
-from tests.streams.processors.test_fold_transfers import attended, queue_talk
 
 
 def finished(call: Script) -> tuple[Fold, dict[str, Call]]:

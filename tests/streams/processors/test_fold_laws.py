@@ -12,7 +12,7 @@ from schemas import codec
 from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
-from tests.streams.processors import test_fold_transfers as transfers
+from tests.streams.processors.folding import openings
 from tests.streams.processors.folding import openings as answers
 from tests.streams.processors.folding.script import MICRO, START, Script, feed, fold, tick
 
@@ -25,8 +25,8 @@ def ended(call: Script, *names: str) -> Sequence[EnrichedCallEvent]:
 
 SCRIPTS = {
     "answered": ended(answers.talking(), "C", "A"),
-    "queue": ended(transfers.queue_talk(), "A", "C"),
-    "attended": transfers.attended().events,
+    "queue": ended(openings.queue_talk(), "A", "C"),
+    "attended": openings.attended().events,
 }
 
 

@@ -9,10 +9,9 @@ from schemas.codec import as_row
 from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
-from tests.streams.processors.folding.openings import talking
+from tests.streams.processors.folding.openings import queue_talk, talking
 from tests.streams.processors.folding.script import MICRO, Script, feed, fold, only, tick
 from tests.streams.processors.folding.told import by_arrival, cdr, cel, line
-from tests.streams.processors.test_fold_transfers import queue_talk
 
 TOLD = frozenset({"rev", "updated_at", "events", "sources"})
 

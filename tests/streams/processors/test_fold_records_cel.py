@@ -1,8 +1,8 @@
 """What CEL does not say outright is concluded: who was dialled, which queue put a caller through, who sent a call on."""
 
+from tests.streams.processors.folding.openings import queue_talk
 from tests.streams.processors.folding.script import Script, fold, only
 from tests.streams.processors.folding.told import cel, told
-from tests.streams.processors.test_fold_transfers import queue_talk
 
 
 def test_who_is_dialled_for_a_transferred_caller_was_rung() -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from schemas.events import EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
+from tests.streams.processors.folding.openings import attended
 from tests.streams.processors.folding.script import MICRO, START, feed, tick
 from tests.streams.processors.folding.told import cdr, cel, told
 from tests.streams.processors.test_fold_laws import at_once, finals
 from tests.streams.processors.test_fold_records import answered, rows, through_a_queue
 from tests.streams.processors.test_fold_records_gaps import deaf
-from tests.streams.processors.test_fold_transfers import attended
 
 Events = Sequence[EnrichedCallEvent]
 

@@ -12,8 +12,8 @@ from streams.processors.fold import Fold
 from streams.processors.folding import wire
 from streams.runtime import config
 from streams.runtime.pipeline import Output, Refused
+from tests.streams.processors.folding.openings import attended, queue_talk
 from tests.streams.processors.folding.script import MICRO, Message, Script, feed, finals, fold, tick
-from tests.streams.processors.test_fold_transfers import attended, queue_talk
 
 
 def day() -> Script:

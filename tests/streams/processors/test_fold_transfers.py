@@ -2,21 +2,8 @@
 
 import pytest
 
+from tests.streams.processors.folding.openings import attended, queue_talk
 from tests.streams.processors.folding.script import CUSTOMER, Script, finals, fold, only
-
-
-def queue_talk(seconds: float = 20) -> Script:
-    """An agent of a queue talks with a customer."""
-    call = Script()
-    call.arrive()
-    call.up("C")
-    call.queue("C", "support")
-    call.wait(3)
-    call.offer("C", "A", queue="support", agent="201")
-    call.wait(3)
-    call.take("C", "A", queue="support", agent="201")
-    call.wait(seconds)
-    return call
 
 
 def test_blind_transfer() -> None:
@@ -48,41 +35,6 @@ def test_blind_transfer() -> None:
     assert known.talk_s == pytest.approx(50, abs=0.05)
     assert (known.agent, known.reached_number, known.hangup_by) == ("202", "201", "caller")
     assert known.hold_s == 0
-
-
-def attended() -> Script:
-    """The agent holds the customer, asks a colleague on a second line, and joins the two: two linkedids become one."""
-    call = queue_talk()
-    call.say("hold.started", "A")
-    call.say("leg.updated", "C", data={"moh": "1"})
-    call.lift("A2", "201", dials="203")
-    call.dial("A2", "B", agent="203")
-    call.ring("B")
-    call.wait(2)
-    call.answer("B", "A2")
-    call.up("A2")
-    call.bridge("b2", "B", "A2")
-    call.wait(8)
-    call.say("hold.ended", "A")
-    call.say("leg.updated", "C", data={"moh": "0"})
-    call.part("b2", "B")
-    call.legs["B"]["call_id"] = call.legs["C"]["call_id"]
-    call.bridge("b1", "B")
-    call.part("b1", "A")
-    data = {
-        "kind": "attended",
-        "by_leg": call.legs["A"]["leg_id"],
-        "second_by_leg": call.legs["A2"]["leg_id"],
-        "transferee_leg": call.legs["C"]["leg_id"],
-        "target_leg": call.legs["B"]["leg_id"],
-    }
-    call.say("transfer.completed", "C", "B", agent="201", data=data)
-    call.part("b2", "A2")
-    call.end("A")
-    call.end("A2")
-    call.wait(30)
-    call.hang_up("B", "C", "b1")
-    return call
 
 
 def test_attended_transfer_over_two_linkedids() -> None:

@@ -23,8 +23,8 @@ from streams.runtime.cli.call_log import of_log
 from streams.runtime.clock import SystemClock
 from streams.runtime.config import ClickHouse, Kafka
 from streams.runtime.errors import Fatal, Reject, Retry
+from tests.streams.processors.folding.openings import attended
 from tests.streams.processors.folding.script import Script, fold
-from tests.streams.processors.test_fold_transfers import attended
 from tests.support.services import ClickHouseServer
 
 DAY_US = 86_400_000_000

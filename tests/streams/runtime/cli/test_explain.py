@@ -14,10 +14,9 @@ from streams.runtime.cli import app, lanes
 from streams.runtime.cli.call_events import as_json
 from streams.runtime.cli.explain import page
 from streams.runtime.errors import Reject
-from tests.streams.processors.folding.openings import talking
+from tests.streams.processors.folding.openings import attended, talking
 from tests.streams.processors.folding.script import Script
 from tests.streams.processors.test_explain import second_attempt
-from tests.streams.processors.test_fold_transfers import attended
 
 GOLDEN = Path(__file__).parent / "explained"
 Run = Callable[..., Result]
