@@ -13,7 +13,6 @@ from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
 from tests.streams.processors.folding import openings
-from tests.streams.processors.folding import openings as answers
 from tests.streams.processors.folding.script import MICRO, START, Script, feed, fold, tick
 
 
@@ -24,7 +23,7 @@ def ended(call: Script, *names: str) -> Sequence[EnrichedCallEvent]:
 
 
 SCRIPTS = {
-    "answered": ended(answers.talking(), "C", "A"),
+    "answered": ended(openings.talking(), "C", "A"),
     "queue": ended(openings.queue_talk(), "A", "C"),
     "attended": openings.attended().events,
 }
@@ -121,8 +120,8 @@ def test_any_part_of_a_call_in_any_order_is_taken(events: list[EnrichedCallEvent
 
 def test_two_pbxs_do_not_meet() -> None:
     """The same native ids on two PBXs, in one partition, are two calls."""
-    one = ended(answers.talking(), "C", "A")
-    other = [codec.decode(EnrichedCallEvent, codec.encode(event)) for event in ended(answers.talking(), "A", "C")]
+    one = ended(openings.talking(), "C", "A")
+    other = [codec.decode(EnrichedCallEvent, codec.encode(event)) for event in ended(openings.talking(), "A", "C")]
     both = [*one, *(_elsewhere(event) for event in other)]
     said = fold(sorted(both, key=lambda event: event.ts))
     assert {(each.merge_key, each.hangup_by) for each in said if each.state == "final"} == {
