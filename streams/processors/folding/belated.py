@@ -9,7 +9,7 @@ from streams.processors.folding.compare import FLAG
 from streams.processors.folding.complete import complete
 from streams.processors.folding.legs import age
 from streams.processors.folding.past import Key, Past
-from streams.processors.folding.sources import take
+from streams.processors.folding.sources import LONGER, take
 from streams.processors.folding.weigh import record
 from streams.runtime import metrics
 
@@ -45,8 +45,13 @@ class Belated:
             call.touched = now
 
     def completed(self, past: Past, now: int, grace: int, short_abandon_s: float) -> Iterator[tuple[Key, Row, int]]:
-        """Records that what was gathered changes, with how many events did, once no more came for the grace."""
-        for at in [key for key, call in self.calls.items() if now - call.touched >= grace]:
+        """Records that what was gathered changes, with how many events did, once no more came for the grace.
+
+        While CEL has not told the end of a leg that it told of, its next row is waited for longer.
+        """
+        for at in [
+            key for key, call in self.calls.items() if now - call.touched >= grace * (1 if call.over else LONGER)
+        ]:
             call = self.calls.pop(at)
             found = past.final(*at)
             if found is None:

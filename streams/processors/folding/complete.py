@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from streams.processors.folding.calls import Row
 from streams.processors.folding.compare import ALIKE_US, FLAG, differs, matched
+from streams.processors.folding.sources import DOUBTS
 from streams.processors.folding.times import MICRO, lasted, merged, seconds
 
-_DOUBTS = frozenset({"gap", "estimated", "inferred"})
-"""What late records can heal; that an event was lost somewhere (`incomplete`) they cannot."""
 _ORDER = ("live", "snapshot", "cel", "cdr", "queue_log")
 _UNKNOWN = ("", "unknown")
 _OPEN = frozenset({"", "failed", "abandoned_ringing", "ivr_only", "no_answer"})
@@ -27,7 +26,7 @@ _SECONDS = ("ring_s", "queue_wait_s", "ivr_s", "talk_s", "hold_s", "billable_s")
 
 def complete(row: Row, late: Row) -> None:
     """Change the final record in place by what late records say of the call, as a record of their own."""
-    late_doubts, doubts = _DOUBTS & {*late["quality"]}, _DOUBTS & {*row["quality"]}
+    late_doubts, doubts = DOUBTS & {*late["quality"]}, DOUBTS & {*row["quality"]}
     alone = "records" in row["quality"]
     covers = late["started_at"] <= row["started_at"] + ALIKE_US and late["ended_at"] >= row["ended_at"] - ALIKE_US
     heals = not late_doubts and covers and bool(doubts)
@@ -41,7 +40,7 @@ def complete(row: Row, late: Row) -> None:
     _fill(row, late)
     _reasons(row, late)
     if heals:
-        row["quality"] = sorted({*row["quality"], "gap_resolved"} - _DOUBTS)
+        row["quality"] = sorted({*row["quality"], "gap_resolved"} - DOUBTS)
     if apart:
         row["quality"] = sorted({*row["quality"], FLAG})
 
@@ -72,11 +71,14 @@ def _extend(row: Row, late: Row, *, whole: bool) -> None:
     known = [id(part) for _, part in same]
     added = [part for part in late["segments"] if id(part) not in known]
     row["segments"] = sorted([*row["segments"], *added], key=_began)
-    met = [id(visit) for _, visit in _visits(row["queue_visits"], late["queue_visits"])]
+    visits = _visits(row["queue_visits"], late["queue_visits"])
+    for mine, visit in visits:
+        if mine["reason"] not in (visit["reason"], "connected") and visit["reason"] not in _UNKNOWN:
+            mine.update({key: visit[key] for key in ("left_at", "wait_s", "reason", "agent")})
+    met = [id(visit) for _, visit in visits]
     row["queue_visits"] += [visit for visit in late["queue_visits"] if id(visit) not in met]
     row["transfers"] += [move for move in late["transfers"] if not _told(row["transfers"], move)]
-    names = {(one["number"] or one["leg_id"]) for one in row["participants"]}
-    row["participants"] += [one for one in late["participants"] if (one["number"] or one["leg_id"]) not in names]
+    _join(row["participants"], late["participants"])
     if late["started_at"] < row["started_at"] - ALIKE_US:
         row["started_at"] = late["started_at"]
     if late["ended_at"] > row["ended_at"] + ALIKE_US:
@@ -91,6 +93,16 @@ def _extend(row: Row, late: Row, *, whole: bool) -> None:
             row["talk_s"], row["hold_s"] = late["talk_s"], late["hold_s"]
     elif not whole:
         _talked(row, talked)
+
+
+def _join(mine: list[Row], other: Iterable[Row]) -> None:
+    known = {one["number"] or one["leg_id"]: one for one in mine}
+    for one in other:
+        same = known.get(one["number"] or one["leg_id"])
+        if same is None:
+            mine.append(one)
+        else:
+            same["answered"] |= one["answered"]
 
 
 def _talked(row: Row, talked: Sequence[Row]) -> None:
@@ -109,17 +121,22 @@ def _sum_up(row: Row, late: Row, talked: Sequence[Row]) -> None:
     row["connected_at"] = first if row["connected_at"] is None else row["connected_at"]
     row["duration_s"] = lasted(row["started_at"], row["ended_at"])
     row["wait_s"] = lasted(row["started_at"], row["connected_at"] or row["ended_at"])
+    waits = [visit["wait_s"] for visit in row["queue_visits"]]
+    row["queue_wait_s"] = round(sum(waits), 6) if waits and None not in waits else None
+    rung = [part["ring_s"] for part in talked if part["ring_s"] is not None]
+    if rung and {"live", "cel"}.intersection(row["sources"]):
+        row["ring_s"] = rung[0]
 
 
 def _lengthen(mine: Row, part: Row) -> None:
     """An end that was only concluded is where somebody was last known to be there: the true one is later."""
     if part["ended_at"] is not None and (mine["ended_at"] or 0) < part["ended_at"] - ALIKE_US:
         mine["ended_at"], mine["talk_s"], mine["hold_s"] = part["ended_at"], part["talk_s"], part["hold_s"]
+    if part["result"] == "answered" != mine["result"]:
+        mine.update({key: part[key] for key in ("connected_at", "result", "ring_s", "talk_s", "hold_s")})
     for key, value in part.items():
         if mine[key] in (None, ""):
             mine[key] = value
-    if part["result"] == "answered":
-        mine["result"] = "answered"
 
 
 def _fill(row: Row, late: Row) -> None:
@@ -143,7 +160,7 @@ def _reasons(row: Row, late: Row) -> None:
     if "queue_log" not in late["sources"]:
         return
     for mine, visit in _visits(row["queue_visits"], late["queue_visits"]):
-        if mine["reason"] != visit["reason"] and visit["reason"] not in _UNKNOWN and mine["reason"] != "connected":
+        if mine["reason"] not in (visit["reason"], "connected") and visit["reason"] not in (*_UNKNOWN, "connected"):
             mine["reason"] = visit["reason"]
             row["sources"] = _sources(row, late)
     last = row["queue_visits"][-1]["reason"] if row["queue_visits"] else ""

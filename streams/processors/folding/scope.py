@@ -7,7 +7,7 @@ from streams.processors.folding.calls import Known, OpenCall, Row, Told
 from streams.processors.folding.coverage import Coverage, Snapshot
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
-from streams.processors.folding.sources import Names, on_channel, take
+from streams.processors.folding.sources import DOUBTS, LONGER, Names, on_channel, take
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
 from streams.processors.folding.times import MICRO
 
@@ -176,8 +176,12 @@ class Scope:
     def expects_more(self, call: OpenCall, now: int, grace: int, longer: int) -> bool:
         """While a backlog is read, the PBX's own clock must have passed the grace too; it is longer for records alone."""
         passed = self.latest - call.latest_at
-        if call.told is not None and not call.legs:
-            return passed < longer and now - call.touched < longer
+        if call.told is not None:
+            lags = call.told.cel is not None and call.told.cel.open_legs > 0 and not call.told.given_up
+            if lags and call.said is not None and DOUBTS.intersection(call.said["quality"]):
+                return now - call.touched < longer * LONGER  # it will tell what is missing
+            if not call.legs:
+                return passed < longer and now - call.touched < longer
         return passed < grace and now - self.heard_at < grace
 
     def named(self, row: Row) -> OpenCall | None:

@@ -11,6 +11,10 @@ from streams.processors.folding.legs import PSEUDO, technology
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born
 
 SOURCES = frozenset({"cel", "cdr", "queue_log"})
+DOUBTS = frozenset({"gap", "estimated", "inferred"})
+"""What records can heal of a finished call; that an event was lost somewhere (`incomplete`) they cannot."""
+LONGER = 8
+"""Times the grace: CEL that lags may be silent as long as people talk."""
 APP = "app.started"
 """Fact of a channel that began an application which may dial; of CEL only."""
 SAME_NAME_US = 2_000_000

@@ -1,5 +1,7 @@
 """Records that come when the call is final: what it did not know is completed, one revision on."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas import codec
@@ -7,7 +9,7 @@ from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
 from tests.streams.processors.folding.script import MICRO, Message, Script, at, feed, only, tick
-from tests.streams.processors.folding.told import cdr, cel, line
+from tests.streams.processors.folding.told import by_arrival, cdr, cel, line
 from tests.streams.processors.test_fold_gaps import blind, talk
 from tests.streams.processors.test_fold_records import answered, rows, through_a_queue
 from tests.streams.processors.test_fold_records_gaps import deaf
@@ -61,6 +63,19 @@ def test_a_gap_is_completed_from_late_cdr_and_queue_log() -> None:
     assert (known.quality, known.agent) == (("gap_resolved",), "201")
     assert known.talk_s == pytest.approx(20, abs=1.1)
     assert known.sources == ("live", "cdr", "queue_log")
+
+
+def test_cel_that_lags_is_waited_for() -> None:
+    """Its first rows came while the call was open: a call with a gap is not final before CEL has told its end."""
+    call = through_a_queue()
+    told = [replace(event, received_at=event.received_at + 15 * MICRO) for event in cel(call.events)]
+    live = deaf(call.events, call.legs["C"]["leg_id"], call.legs["A"]["leg_id"])
+    task, said = Fold(config.Fold(), 0), list[Call]()
+    for event in by_arrival(live, told):
+        said += [*feed(task, [event]), *tick(task, event.received_at + MICRO)]
+    said += tick(task, call.now + 60 * MICRO)
+    assert [one.state for one in said].count("final") == 1
+    assert (said[-1].quality, said[-1].outcome) == (("gap_resolved",), "answered")
 
 
 def test_queue_log_says_why_the_queue_was_left() -> None:
