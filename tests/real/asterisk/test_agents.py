@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import SecretStr
 
-from producers.adapter import Context, Frame, Notice, Reading
-from producers.numbers import NumberPlan
+from producers.adapter import Context, Frame, Notice, Ordinals, Reading
 from producers.pbx import asterisk_ami
 from schemas import codec
 from schemas.events import AgentState, EnrichedCallEvent
+from streams.processors.presence.states import CALLS
 from tests.real.asterisk.bench import Bench
 from tests.real.asterisk.conftest import FolderOf
+from tests.real.asterisk.evening import Evening
 from tests.real.asterisk.folder import VERSIONS
+from tests.real.asterisk.house import PLAN
 from tests.real.asterisk.play import CLOCK, until
 from tests.streams.processors.presence.shift import feed, task, whole
 
@@ -52,8 +54,7 @@ class Reader:
         config = asterisk_ami.Config(
             host=bench.host, port=bench.ami_port, username=bench.username, secret=SecretStr(bench.secret)
         )
-        numbers = NumberPlan(country="BE", extensions=r"2\d\d", outside_prefix="9")
-        context = Context(tenant="t", pbx="main", numbers=numbers, config=config)
+        context = _context(config)
         reading = Reading(pbx="main", clock=CLOCK, chance=random.Random(1), stop=self.stop, position={})
         for batch in asterisk_ami.feed(config)(reading):
             for item in batch.items:
@@ -65,6 +66,10 @@ class Reader:
 
     def says(self, wanted: Callable[[EnrichedCallEvent], bool]) -> bool:
         return any(wanted(event) for event in list(self.events))
+
+
+def _context(config: asterisk_ami.Config) -> Context[asterisk_ami.Config]:
+    return Context(tenant="t", pbx="main", numbers=PLAN, config=config)
 
 
 def _event(notice: Notice) -> EnrichedCallEvent:
@@ -141,3 +146,25 @@ def test_a_queue_call_rings_connects_and_is_followed_by_wrap_up(bench: Bench, re
     assert truth.connected_at is not None
     assert after.previous_s == pytest.approx((truth.ended_at - truth.connected_at) / MICRO, abs=0.5)
     assert {one.estimated for one in (*first[1:], *second[1:3])} == {False}
+
+
+def test_every_telephone_of_an_evening_rings_talks_and_is_free_again(evening: Evening) -> None:
+    """Transfers, parking, pickups, ring groups, conferences: who was offered a call rang, and in the end nobody is taken."""
+    context = _context(asterisk_ami.Config(host="pbx", username="trunkline", secret=SecretStr("-")))
+    ordinals = Ordinals()
+    raws = [(frame.raw.lstrip(b"\r\n"), frame.arrived) for frame in evening.frames]  # a TestEvent ends in blank lines
+    frames = [Frame(raw, at, seq, ordinals.of(raw)) for seq, (raw, at) in enumerate(raws)]
+    events = [
+        EnrichedCallEvent(**codec.as_row(event)) for frame in frames for event in asterisk_ami.normalise(frame, context)
+    ]
+    said = feed(task(), events)
+    whole(said)
+    last = {one.agent_id: one for one in said}
+    assert {agent: one.state for agent, one in last.items() if one.state in (*CALLS, "unknown")} == {}
+    assert [one for one in last.values() if one.legs] == []
+    for name, truth in evening.truths.items():
+        within = truth.started_at - MICRO, truth.ended_at + MICRO
+        rang = {one.agent_id for one in said if one.state == "ringing" and within[0] < one.since < within[1]}
+        talked = {one.agent_id for one in said if one.state == "on_call" and within[0] < one.since < within[1]}
+        assert {offer.agent for offer in truth.offers if offer.result != "busy"} <= rang, name
+        assert {offer.agent for offer in truth.offers if offer.result == "answered"} <= talked, name
