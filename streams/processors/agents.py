@@ -126,7 +126,7 @@ class Agents:
     def _of_source(self, site: Site, row: Row) -> Iterator[Output]:
         """What a snapshot does not show is over; who is in no queue of it any more, only if no other reader saw that."""
         data, members = row["data"], site.source(row)
-        attended = row["type"] == "gap.resolved" and site.attended(data.get("session", ""), row["ts"])
+        attended = row["type"] == "gap.resolved" and site.attended(row)
         if "live" not in data or attended:
             return
         alive = {f"{row['pbx']}:{native.replace('%20', ' ')}" for native in data["live"].split()}

@@ -28,7 +28,7 @@ class Site:
     live_until: int = 0
     """Newest time that a live event told."""
     readers: dict[str, int] = field(default_factory=dict)
-    """Reading sessions, and how far each is known to have read."""
+    """Adapters (the same over all their sessions), and how far each is known to have read."""
     snapshots: dict[str, _Snapshot] = field(default_factory=dict)
 
     def hear(self, ts: int, now: int) -> None:
@@ -58,20 +58,20 @@ class Site:
 
     def source(self, row: Row) -> set[tuple[str, str]]:
         """What the source says of itself; the members of the snapshot that ends with it."""
-        session = row["data"].get("session", "")
+        reader = _reader(row)
         if row["type"] == "source.down":
-            self.readers.pop(session, None)
-        elif session:
-            self.readers[session] = row["ts"]
+            self.readers.pop(reader, None)
+        elif reader:
+            self.readers[reader] = row["ts"]
         if row["type"] == "source.up":
             self.live(row["ts"])
             return set()
-        found = self.snapshots.pop(session, None)
+        found = self.snapshots.pop(row["data"].get("session", ""), None)
         return found.members if found is not None else set()
 
-    def attended(self, session: str, ts: int) -> bool:
-        """Whether another session was reading at that moment."""
-        return any(each != session and ts - read < SILENT for each, read in self.readers.items())
+    def attended(self, row: Row) -> bool:
+        """Whether another adapter was reading at the moment of that snapshot."""
+        return any(each != _reader(row) and row["ts"] - read < SILENT for each, read in self.readers.items())
 
     def lows(self) -> Iterator[int]:
         return (snapshot.low for snapshot in self.snapshots.values())
@@ -80,3 +80,8 @@ class Site:
         for session, snapshot in list(self.snapshots.items()):
             if self.latest - snapshot.at > FORGOTTEN:
                 del self.snapshots[session]
+
+
+def _reader(row: Row) -> str:
+    reader: str = row["data"].get("reader") or row["data"].get("session", "")
+    return reader

@@ -19,20 +19,22 @@ def test_a_snapshot_gives_the_state_and_no_time() -> None:
 
 
 def gap(*, another: bool) -> list[AgentState]:
-    """The adapter is away while an agent logs out, another's call ends, and a third goes on."""
+    """The adapter is killed, and away while an agent logs out, another's call ends, and a third goes on."""
     shift = Shift()
     for agent in ("201", "202", "203"):
         shift.login(agent)
     for name, agent in (("A", "202"), ("B", "203")):
         shift.lift(name, agent, dials="+32470123401")
-    shift.wait(30)
+    shift.wait(20)
+    shift.say("source.up", data={"session": "s1", "reader": "r1", "heartbeat": "1"})
+    shift.wait(10)
     if another:
-        shift.say("source.up", data={"session": "other", "heartbeat": "1"})
-    shift.say("source.up", data={"session": "s2"})
+        shift.say("source.up", data={"session": "other", "reader": "r2", "heartbeat": "1"})
+    shift.say("source.up", data={"session": "s2", "reader": "r1"})
     for agent in ("202", "203"):
         shift.shown(agent, "s2", "support", paused="0", phone="on_call" if agent == "203" else "available")
     live = shift.legs["B"]["leg_id"].removeprefix("main:")
-    shift.say("gap.resolved", data={"session": "s2", "live": live})
+    shift.say("gap.resolved", data={"session": "s2", "reader": "r1", "live": live})
     said = feed(task(), shift.events)
     whole(said)
     return said
