@@ -16,7 +16,8 @@ _TALKED = ("connected_at", "ended_at")
 def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Sequence[Interval], *, bare: bool) -> bool:
     """Whether a leg that both sources saw whole began, was answered, ended or was in bridges more than a rounding apart.
 
-    `bare`: the other is a CDR, which has whole seconds, and dates nothing of a leg but the caller's beginning and end.
+    `bare`: the other is a CDR, which has whole seconds, and dates nothing of a leg but the caller's end: rows of attempts
+    that nobody answered need not be written (`unanswered=no`), so the first one is not always the beginning.
     """
     for name, leg in other.items():
         one = mine.get(name)
@@ -24,7 +25,7 @@ def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Seque
             continue
         if bare and not leg.direction:
             continue
-        times = ("created_at", "ended_at") if bare else ("created_at", "answered_at", "ended_at")
+        times = ("ended_at",) if bare else ("created_at", "answered_at", "ended_at")
         pairs = [(getattr(one, key), getattr(leg, key)) for key in times]
         if any(None not in pair and abs(pair[0] - pair[1]) > MICRO * (1 + bare) for pair in pairs):
             return True
@@ -45,9 +46,9 @@ def tolerance(sources: Sequence[str]) -> int:
 def differs(row: Row, other: Row) -> bool:
     """Whether what `other` says of the call is more than a rounding away from `row`. What either does not know is no doubt."""
     most = tolerance(other["sources"])
-    if _apart(row, other, "started_at", most) or _apart(row, other, "ended_at", most):
-        return True
     bare = most > MICRO
+    if _apart(row, other, "ended_at", most) or (not bare and _apart(row, other, "started_at", most)):
+        return True
     for mine, part in matched(row["segments"], other["segments"]):
         keys = _TALKED if mine["connected_at"] is not None and part["connected_at"] is not None else ()
         if any(_apart(mine, part, key, most) for key in keys if not (bare and row["ivr_s"] and key == "connected_at")):
