@@ -79,12 +79,18 @@ def trim(scope: Scope) -> None:
 
 
 def _bury(scope: Scope, snapshot: Snapshot) -> Iterator[OpenCall]:
-    """A leg was last known to be alive where the hole begins that reaches up to the snapshot."""
+    """A leg was last known to be alive where the hole begins that reaches up to the snapshot, or at what was heard after."""
     hole = [start for start, end in scope.coverage.holes() if start < snapshot.until <= end]
     for call in list(scope.calls.values()):
         gone = [leg for leg in call.legs.values() if _missed(leg, snapshot)]
-        if _close(call, gone, max([snapshot.since, *hole])):
+        if gone and _close(call, gone, max([snapshot.since, *hole, *_heard(call, snapshot.until)])):
             yield call
+
+
+def _heard(call: OpenCall, before: int) -> Iterator[int]:
+    """When the call's legs were heard of: an adapter that died had read more than it could write down."""
+    for leg in call.legs.values():
+        yield from (at for at in (leg.last_at, *(stay.ts for stay in leg.stays)) if at < before)
 
 
 def _audit(scope: Scope, at: int, live: Collection[str], now: int) -> Iterator[OpenCall]:

@@ -60,6 +60,23 @@ def test_a_talk_that_had_just_begun_was_one(told: str) -> None:
     assert known.talk_s == pytest.approx(0, abs=0.001)
 
 
+@pytest.mark.parametrize("alive", [(), ("C",)])
+def test_a_gap_is_told_from_before_the_last_that_was_heard(alive: tuple[str, ...]) -> None:
+    """The adapter died within a second of the talk's beginning, and its last position is older: they talked all the same."""
+    call = talk(0)
+    since = call.now - MICRO
+    call.wait(5)
+    until = call.now
+    native = " ".join(call.legs[name]["leg_id"].removeprefix("main:") for name in alive)
+    for name in alive:
+        call.say("leg.live", name, ts=until, synthetic=True, data={"state": "6", "bridge": ""})
+    call.say("gap.resolved", ts=until, data={"from_us": str(since), "to_us": str(until), "live": native})
+    for name in alive:
+        call.end(name)
+    known = only(fold(call.events))
+    assert (known.outcome, known.agent, known.quality) == ("answered", "201", ("estimated", "gap"))
+
+
 def test_a_call_that_outlived_the_gap() -> None:
     """It goes on in the same record, flagged, and ends when it ends."""
     call = talk()
