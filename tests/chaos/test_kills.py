@@ -20,6 +20,7 @@ from streams.runtime.demo import centre as call_centre
 from streams.runtime.demo import judge
 from streams.runtime.demo.latency import RingWatch
 from streams.runtime.demo.progress import Progress
+from tests.chaos.agents import broken, missed
 from tests.chaos.judgement import Gap, unread, wrongs
 
 KILLS = int(os.environ.get("TRUNKLINE_CHAOS_KILLS", "30"))
@@ -39,14 +40,18 @@ _READ = """
 SELECT pbx, toInt64(data['since_us']) AS start, max(toInt64(data['until_us'])) AS end FROM call_events
 WHERE type IN ('source.up', 'source.down') AND mapContains(data, 'since_us') GROUP BY pbx, data['session'], start
 """
+_STATES = """
+SELECT pbx, agent_id, number, rev, state, reason, toUnixTimestamp64Micro(since) AS since_us,
+       toUnixTimestamp64Micro(previous_since) AS previous_since_us FROM agent_states
+"""
 
 
 @pytest.mark.chaos
 def test_killed_processes_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Adapters (two on one PBX, one on the other), both enrich and fold workers, sinks, broker, engine and CRM, each killed that many times."""
+    """Adapters (two on one PBX, one on the other), both enrich and fold workers, that of the agents, sinks, broker, engine and CRM, each killed that many times."""
     rng = random.Random(SEED)
     folder = tmp_path / "centre"
-    everybody = 13
+    everybody = 14
     calls = round(RATE * CYCLE_S * KILLS * everybody)
     plan = call_centre.Plan(calls=calls, rate=RATE, seed=SEED, pbxs=("north", "south"), twice=("north",), workers=2)
     centre = call_centre.prepare(folder, plan)
@@ -102,9 +107,11 @@ def back(supervisor: Supervisor, name: str) -> int:
 
 
 def verdict(centre: call_centre.Centre, settings: Settings) -> list[str]:
-    """What is wrong, a line a call."""
+    """What is wrong, a line a call or an agent."""
     client = warehouse.connect(settings.clickhouse)
     truth = judge.truths(call_centre.truth_lines(centre))
     calls = list(warehouse.rows(client, "SELECT * FROM calls_latest"))
     gaps = unread(*([Gap(**row) for row in warehouse.rows(client, query)] for query in (_GAPS, _READ)))
-    return wrongs(truth, calls, call_centre.journal(settings), gaps)
+    states = list(warehouse.rows(client, _STATES))
+    told = wrongs(truth, calls, call_centre.journal(settings), gaps)
+    return [*told, *broken(states), *missed(call_centre.break_lines(centre), states, gaps)]
