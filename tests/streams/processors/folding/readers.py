@@ -137,23 +137,28 @@ class House:
         return {f"main:{truth['uniqueid']}": truth for truth in self.played.truths if not truth["open"]}
 
     def folded(self) -> list[Call]:
-        """Every revision, from the topic without its doubles; all grace and patience have passed at the end."""
-        task = Fold(config.Fold(short_abandon_seconds=0), 0)
-        values: list[bytes] = []
-        seen: set[bytes] = set()
-        now = self.played.player.exchange.opening
-        for offset, (at, _, event) in enumerate(sorted(self.topic, key=lambda each: each[0])):
-            while now < at - TICK_US:
-                now += TICK_US
-                values += [each.value or b"" for each in task.tick(now)]
-            if event.event_id not in seen:
-                seen.add(event.event_id)
-                enriched = codec.encode(EnrichedCallEvent(**codec.as_row(event)))
-                said = task.process([Message(enriched, offset)], at)
-                values += [each.value or b"" for each in said if isinstance(each, Output)]
-        for later in (1, 70, 90):
-            values += [each.value or b"" for each in task.tick(now + later * MICRO)]
-        return [codec.decode(Call, value) for value in values]
+        """Every revision of what is on the topic."""
+        return folded([(at, event) for at, _, event in sorted(self.topic, key=lambda each: each[0])])
+
+
+def folded(arrivals: Sequence[tuple[int, CallEvent]]) -> list[Call]:
+    """Every revision, from the topic without its doubles; all grace and patience have passed at the end."""
+    task = Fold(config.Fold(short_abandon_seconds=0), 0)
+    values: list[bytes] = []
+    seen: set[bytes] = set()
+    now = arrivals[0][0]
+    for offset, (at, event) in enumerate(arrivals):
+        while now < at - TICK_US:
+            now += TICK_US
+            values += [each.value or b"" for each in task.tick(now)]
+        if event.event_id not in seen:
+            seen.add(event.event_id)
+            enriched = codec.encode(EnrichedCallEvent(**codec.as_row(event)))
+            said = task.process([Message(enriched, offset)], at)
+            values += [each.value or b"" for each in said if isinstance(each, Output)]
+    for later in (1, 70, 90):
+        values += [each.value or b"" for each in task.tick(now + later * MICRO)]
+    return [codec.decode(Call, value) for value in values]
 
 
 def events(item: Frame | Notice) -> list[CallEvent]:
