@@ -18,7 +18,7 @@ from rich.table import Table
 from streams.embedded.clickhouse import EmbeddedClickHouse
 from streams.embedded.jars import default_cache
 from streams.embedded.kafka import EmbeddedKafka
-from tests.bench import ami, clickhouse, fold, pipeline
+from tests.bench import agents, ami, clickhouse, fold, pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ AIMS = (
     Aim(bench="enrich", figure="enrich_share", value=0.5),
     Aim(bench="enrich", figure="enrich_p99_ms", value=150, most=True),
     Aim(bench="fold", figure="fold_events_per_s", value=30_000),
+    Aim(bench="agents", figure="agents_events_per_s", value=30_000),
     Aim(bench="ClickHouse sink", figure="sink_of_raw_insert", value=0.8),
 )
 
@@ -56,6 +57,7 @@ def main(
             "AMI adapter": lambda: ami.bench(kafka),
             "enrich": lambda: pipeline.bench(kafka),
             "fold": fold.bench,
+            "agents": agents.bench,
             "ClickHouse sink": lambda: clickhouse.bench(kafka, url),
         }
         for name, bench in benches.items():

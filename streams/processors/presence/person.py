@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.events import AgentLeg, AgentState, Membership, Phone
-from streams.processors.presence.states import CALLS, Facts, judge
+from streams.processors.presence.states import Facts, judge
 
 MICRO = 1_000_000
 REMEMBERED = 256
@@ -56,7 +56,7 @@ class Person:
         state, reason, leg = judge(self._facts(), since)
         if said is not None and (state, reason) == (said.state, said.reason):
             found = self._amended(said, leg)
-            if found == said:
+            if found is said:
                 return None
             self.said = replace(found, received_at=received_at)
         else:
@@ -103,10 +103,12 @@ class Person:
 
     def _amended(self, said: AgentState, leg: AgentLeg | None) -> AgentState:
         """The same state with what is known of it now; `said` itself when that is nothing new."""
-        found = replace(said, **self._known())
-        if leg is not None and said.state in CALLS:
-            found = replace(found, queue=leg.queue or said.queue, call_id=leg.call_id or said.call_id)
-        return said if found == said else replace(found, rev=said.rev + 1)
+        known = self._known()
+        if leg is not None:
+            known |= {"queue": leg.queue or said.queue, "call_id": leg.call_id or said.call_id}
+        if all(getattr(said, name) == value for name, value in known.items()):
+            return said
+        return replace(said, **known, rev=said.rev + 1)
 
     def _known(self) -> dict[str, Any]:
         memberships = tuple(self.memberships[queue] for queue in sorted(self.memberships))
