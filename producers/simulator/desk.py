@@ -229,8 +229,21 @@ class Desk:
             first = self.script.steps[0].at if started is None else started
             row = _row(leg, peer, started=first, answered=answered, ended=self.script.now)
             rows.append({**row, "disposition": disposition, "userfield": self.recording})
+        begun: set[str] = set()
         for row in rows:
-            self.script.say("Cdr", told=row)
+            told = {**row, **self._since_birth(row)} if str(row["channel"]) not in begun else row
+            begun.add(str(row["channel"]))
+            self.script.say("Cdr", told=told)
+
+    def _since_birth(self, row: Mapping[str, Value]) -> dict[str, Value]:
+        """A channel's first record begins with the channel: with what came before anybody was dialled."""
+        leg = row["channel"].of if isinstance(row["channel"], Ref) else ""
+        mine = [step for step in self.script.steps if step.subjects[:1] == (leg,)]
+        up = next((step.at for step in mine if (leg, "state", "6") in step.put), None)
+        told: dict[str, Value] = {"started": str(mine[0].at)}
+        if row["answered"] and up is not None and up < int(str(row["answered"])):
+            told["answered"] = str(up)
+        return told
 
     def truth(
         self, kind: str, outcome: str, *, direction: str = "inbound", hangup_by: str = "customer", **told: str

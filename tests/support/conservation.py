@@ -14,6 +14,8 @@ RESULTS = {"rejected": "declined"}
 KINDS = {"attended_feature": "attended"}
 UNREAD = frozenset({"VarSet", "Newexten", "BridgeCreate", "BridgeDestroy", "DTMFBegin"})
 """Events that the adapter asks the PBX not to send: to lose them is to lose nothing."""
+SAFE = frozenset({"gap_resolved"})
+"""A flag that excuses nothing: what was missed is known now."""
 
 
 def differences(truth: Line, call: Call) -> list[str]:
@@ -94,11 +96,11 @@ def judge(truths: Mapping[str, Line], calls: Mapping[str, Call]) -> Verdict:
         told = f"{name}: {truth['kind']}, lost {lost}: {wrong} {list(call.quality)}"
         if call.state != "final":
             verdict.wrong.append(f"{told} is {call.state}")
-        elif call.quality:
-            verdict.flagged += bool(lost)
-            verdict.mended += bool(lost) and not wrong
-            if not lost:
-                verdict.wrong.append(told)
+        elif not lost and call.quality:
+            verdict.wrong.append(told)
+        elif {*call.quality} - SAFE:
+            verdict.flagged += 1
+            verdict.mended += not wrong
         elif wrong:
             excused = unknowable(truth)
             if all(fact in excused for fact in wrong):

@@ -51,7 +51,8 @@ class Pulse:
             return self.now()
         theirs = int(stamp[1]) * MICRO + int(stamp[2])
         wrong = self.wrong
-        self.skew = theirs - (sent + self._clock.now()) // 2
+        # The stamp was made at some time between question and answer: a slow answer proves nothing against what we knew.
+        self.skew = min(max(self.skew, theirs - self._clock.now()), theirs - sent)
         self.seen = max(self.seen, theirs)
         metrics.CLOCK_SKEW.labels(self._pbx).set(self.skew / MICRO)
         if self.wrong and not wrong:

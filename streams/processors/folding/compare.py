@@ -47,7 +47,10 @@ def differs(row: Row, other: Row) -> bool:
     """Whether what `other` says of the call is more than a rounding away from `row`. What either does not know is no doubt."""
     most = tolerance(other["sources"])
     bare = most > MICRO
-    if _apart(row, other, "ended_at", most) or (not bare and _apart(row, other, "started_at", most)):
+    if bare:  # one call has many CDRs, each of a part of it
+        if other["started_at"] < row["started_at"] - most or other["ended_at"] > row["ended_at"] + most:
+            return True
+    elif _apart(row, other, "started_at", most) or _apart(row, other, "ended_at", most):
         return True
     for mine, part in matched(row["segments"], other["segments"]):
         keys = _TALKED if mine["connected_at"] is not None and part["connected_at"] is not None else ()

@@ -29,7 +29,9 @@ def complete(row: Row, late: Row) -> None:
     late_doubts, doubts = DOUBTS & {*late["quality"]}, DOUBTS & {*row["quality"]}
     alone = "records" in row["quality"]
     covers = late["started_at"] <= row["started_at"] + ALIKE_US and late["ended_at"] >= row["ended_at"] - ALIKE_US
-    heals = not late_doubts and covers and bool(doubts)
+    # Where somebody was reading and an event was lost all the same, a CDR does not know which.
+    knows = alone or "gap" in doubts or "cel" in late["sources"]
+    heals = not late_doubts and covers and bool(doubts) and knows
     better, alike = alone and _rank(late) < _rank(row), alone and _rank(late) == _rank(row)
     new = not {*late["sources"]} <= {*row["sources"]}
     apart = new and not (doubts or better or alike) and differs(row, late)

@@ -137,7 +137,7 @@ def _nobody_ended(call: OpenCall, story: Story, talk: Talk) -> bool:
         return False
     last = talk.with_customer[-1]
     passed_on = [fact.ts for fact in story.rest if fact.type.partition(".")[0] in _PASSED_ON]
-    if any(last.end - _TOGETHER <= at <= last.end + _TOGETHER for at in passed_on):
+    if any(abs(at - last.end) <= min(_TOGETHER, abs(at - last.start)) for at in passed_on):
         return False
     return not any(
         leg.dropped_at is not None and leg.dropped_at <= last.end for leg in call.legs.values() if leg.id in last.legs

@@ -46,7 +46,7 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
         "recordings": extras.recordings(call, story),
         "notes": extras.notes(story),
         "native_ids": sorted(call.natives),
-        "quality": _quality(call, missed),
+        "quality": quality(call, missed),
         "events": call.events,
         "sources": ["live", "snapshot"] if any(leg.live for leg in call.legs.values()) else ["live"],
     }
@@ -156,7 +156,8 @@ def _ivr(parties: Parties, moments: Sequence[int]) -> float | None:
     return lasted(first.answered_at, min(moments))
 
 
-def _quality(call: OpenCall, missed: Sequence[Interval]) -> list[str]:
+def quality(call: OpenCall, missed: Sequence[Interval]) -> list[str]:
+    """Flags of what was not seen of it."""
     flags = set(call.flags)
     if missed or any(leg.live for leg in call.legs.values()):
         flags.add("gap")

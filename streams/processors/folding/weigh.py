@@ -32,11 +32,15 @@ def record(call: OpenCall, short_abandon_s: float, missed: Sequence[Interval] = 
 def _told(call: OpenCall, view: View, short_abandon_s: float, missed: Sequence[Interval]) -> Row:
     """Something is missing, or all of it: the record of the call as a view has it."""
     healed = bool(call.legs) and call.over and not view.lacking and len(view.sources) > 1
+    # Where somebody was reading and an event was lost all the same, a CDR does not know which: CEL tells everything anew.
+    healed = healed and (bool(missed) or "gap" in call.flags or "cel" in view.sources)
     if not call.legs:
         view.call.flags.add("records")
     elif healed:
         view.call.flags = {*view.call.flags, "gap_resolved"} - {"gap"}
     row = plain.record(view.call, short_abandon_s, () if healed else missed)
+    if call.legs and not healed:
+        row["quality"] = sorted({*row["quality"], *plain.quality(call, missed)})
     admit(row, view, missed if call.legs else ((0, view.call.last_at),))
     row["sources"] = view.sources
     return row
