@@ -21,7 +21,6 @@ _BLANKS = (
     *("dialled_number", "dialled_e164", "hangup_by", "hangup_cause", "hangup_code", "answered_at", "connected_at"),
     *("ringing_at", "queued_at", "trunk", "reached_number", "reached_name"),
 )
-_SECONDS = ("ring_s", "queue_wait_s", "ivr_s", "talk_s", "hold_s", "billable_s")
 
 
 def complete(row: Row, late: Row) -> None:
@@ -67,6 +66,20 @@ def _replace(row: Row, late: Row) -> None:
 
 def _extend(row: Row, late: Row, *, whole: bool) -> None:
     """Add the parts and the time of the call that were missed. `whole`: the late records tell of all of it."""
+    _add_parts(row, late)
+    _stretch(row, late)
+    if row["outcome"] != "voicemail" and (late["outcome"] == "answered" or row["outcome"] in _OPEN):
+        row["outcome"] = late["outcome"]
+    row["sources"] = _sources(row, late)
+    talked = [part for part in row["segments"] if part["connected_at"] is not None and part["kind"] != "consult"]
+    _sum_up(row, late, talked)
+    if not whole:
+        _talked(row, talked)
+    elif late["talk_s"] is not None and _apart(row, late):
+        row["talk_s"], row["hold_s"] = late["talk_s"], late["hold_s"]
+
+
+def _add_parts(row: Row, late: Row) -> None:
     same = list(matched(row["segments"], late["segments"]))
     for mine, part in same:
         _lengthen(mine, part)
@@ -81,20 +94,21 @@ def _extend(row: Row, late: Row, *, whole: bool) -> None:
     row["queue_visits"] += [visit for visit in late["queue_visits"] if id(visit) not in met]
     row["transfers"] += [move for move in late["transfers"] if not _told(row["transfers"], move)]
     _join(row["participants"], late["participants"])
+
+
+def _stretch(row: Row, late: Row) -> None:
     if late["started_at"] < row["started_at"] - ALIKE_US:
         row["started_at"] = late["started_at"]
     if late["ended_at"] > row["ended_at"] + ALIKE_US:
         row["ended_at"] = late["ended_at"]
-    if late["outcome"] == "answered" or row["outcome"] in _OPEN:
-        row["outcome"] = late["outcome"] if row["outcome"] != "voicemail" else row["outcome"]
-    talked = [part for part in row["segments"] if part["connected_at"] is not None and part["kind"] != "consult"]
-    row["sources"] = _sources(row, late)
-    _sum_up(row, late, talked)
-    if whole and late["talk_s"] is not None:
-        if row["talk_s"] is None or abs(row["talk_s"] + (row["hold_s"] or 0) - late["talk_s"]) * MICRO > ALIKE_US:
-            row["talk_s"], row["hold_s"] = late["talk_s"], late["hold_s"]
-    elif not whole:
-        _talked(row, talked)
+        if row["answered_at"] is not None:
+            row["billable_s"] = lasted(row["answered_at"], row["ended_at"])
+
+
+def _apart(row: Row, late: Row) -> bool:
+    """Whether the talk that was heard, holds included, is not the one that the late records tell of."""
+    heard = None if row["talk_s"] is None else row["talk_s"] + (row["hold_s"] or 0)
+    return heard is None or bool(abs(heard - late["talk_s"]) * MICRO > ALIKE_US)
 
 
 def _join(mine: list[Row], other: Iterable[Row]) -> None:
@@ -142,14 +156,11 @@ def _lengthen(mine: Row, part: Row) -> None:
 
 
 def _fill(row: Row, late: Row) -> None:
-    """What was empty. A figure is filled where its source knows it, so it is not where it would only repeat a doubt."""
+    """What was empty; durations are no such thing, they are of all of a call."""
     used = False
     for key in _BLANKS:
         if row[key] in (None, "") and late[key] not in (None, ""):
             row[key], used = late[key], True
-    if "records" in row["quality"]:
-        for key in _SECONDS:
-            row[key] = late[key] if row[key] is None else row[key]
     boxes = [part for part in late["segments"] if part["kind"] == "voicemail"]
     if boxes and not any(part["kind"] == "voicemail" for part in row["segments"]):
         row["segments"], used = sorted([*row["segments"], *boxes], key=_began), True

@@ -10,7 +10,7 @@ from copy import copy
 from typing import NamedTuple
 
 from streams.processors.folding.calls import Fact, OpenCall, Row
-from streams.processors.folding.legs import Leg, Stay
+from streams.processors.folding.legs import Leg, Stay, age
 from streams.processors.folding.sources import moment, span
 
 SECOND = 1_000_000
@@ -140,9 +140,15 @@ def _pair(part: OpenCall, row: Row, lines: Sequence[Row], ids: Mapping[str, str]
         status=_STATUS.get(data.get("disposition", ""), ""),
         queue=data.get("lastdata", "").partition(",")[0] if _queued(row) else "",
         rough=talk is not None and taken is None and (_queued(row) or _met(row)),
-        undated=first and not caller.local,
+        undated=first and not caller.local and _with_channel(caller.id, start),
         outside=data.get("outside", ""),
     )
+
+
+def _with_channel(leg_id: str, start: int) -> bool:
+    """Whether the row begins with its channel, whose uniqueid has the second, and not with the call to the other party."""
+    made, sequence = age(leg_id, start)
+    return sequence < 0 or start <= (made + 1) * SECOND
 
 
 def _through(part: OpenCall, pair: Pair, pairs: Sequence[Pair]) -> Pair:
