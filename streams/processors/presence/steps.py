@@ -74,7 +74,13 @@ def forget_records(person: Person, row: Row) -> None:
 
 
 def _told(person: Person, row: Row) -> None:
-    """What a queue, a telephone or a log-in says of the agent."""
+    """What a queue, a telephone or a log-in says of the agent.
+
+    An adapter tells in `data`: state (what this event alone makes of him); phone (what the telephone does, whatever the
+    pause); interface, or state_interface where another device has the telephone's state; member (his name); paused as 1
+    or 0; reason; wrapup_s. With a queue it is that queue's word; with a leg and no queue, a log-in by that channel; with
+    neither and no phone, it is about all queues.
+    """
     data, queue, state = row["data"], row["queue"], row["data"].get("state", "")
     interface = data.get("state_interface") or data.get("interface", "")
     person.interface, person.name = interface or person.interface, data.get("member") or person.name
@@ -165,7 +171,7 @@ def _connected(person: Person, row: Row) -> None:
     if leg is not None:
         if leg.state != "login":
             person.legs[leg.leg_id] = replace(leg, queue=row["queue"])
-    elif row["data"].get("source") in RECORDS:
+    elif row["data"].get("source") in RECORDS and not _freed_since(person, row["ts"] + MICRO):
         leg_id = row["peer_leg_id"] or row["leg_id"]
         person.legs[leg_id] = AgentLeg(
             leg_id=leg_id,
@@ -175,6 +181,10 @@ def _connected(person: Person, row: Row) -> None:
             queue=row["queue"],
             at=row["ts"],
         )
+
+
+def _freed_since(person: Person, ts: int) -> bool:
+    return any(phone.freed_at is not None and phone.freed_at >= ts for phone in person.phones.values())
 
 
 def _completed(person: Person, row: Row, wrapup: Wrapup) -> None:

@@ -82,6 +82,19 @@ def test_queue_log_beside_live_events_changes_nothing() -> None:
     assert told(feed(task(wrapup_seconds=5), late)) == expected
 
 
+def test_a_row_about_a_talk_that_is_over_makes_no_other() -> None:
+    """A new owner has not heard yet that live events are read, and what it reads first is a late row."""
+    shift = Shift()
+    shift.login("201")
+    shift.now = START + 10 * MICRO
+    shift.queue_call("201", ring_s=4, talk_s=30)
+    said = feed(task(), shift.events)
+    successor = task()
+    for one in said:
+        successor.recall(codec.encode(one))
+    assert feed(successor, DAY[3:5]) == []
+
+
 def test_records_tell_what_happened_while_no_adapter_read() -> None:
     """They are newer than anything that was heard live."""
     shift = Shift()

@@ -102,3 +102,19 @@ def test_every_wrong_key_of_a_connector_is_told_at_once(tmp_path: Path) -> None:
     assert lines[0] == "pbx.main.prt: there is no such key; did you mean port?"
     assert sorted(line.split(":")[0] for line in lines[1:]) == ["pbx.main.host", "pbx.main.port"]
     assert "hush" not in str(e.value)
+
+
+def test_agents_and_wrap_ups_are_named_as_they_are(tmp_path: Path) -> None:
+    """Interfaces and queues have names of any kind, which TOML quotes."""
+    toml = """
+        [pbx.main]
+        adapter = "asterisk_ami"
+        agents = { "PJSIP/1001" = "anna", "Bram Claes" = "bram" }
+        [streams.agents]
+        queue_wrapup_seconds = { "sales & more" = 15, support = 7.5 }
+    """
+    found = load(tmp_path, toml)
+    assert found.pbx["main"].agents == {"PJSIP/1001": "anna", "Bram Claes": "bram"}
+    assert found.streams.agents.queue_wrapup_seconds == {"sales & more": 15.0, "support": 7.5}
+    with pytest.raises(Fatal, match=r"streams\.agents\.queue_wrapup_seconds\.support"):
+        load(tmp_path, "[streams.agents]\nqueue_wrapup_seconds = { support = -1 }")
