@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
-from streams.processors.folding import gaps, late, sources, weigh, wire
+from streams.processors.folding import bounds, gaps, late, sources, weigh, wire
 from streams.processors.folding.belated import Belated
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.compare import FLAG
@@ -30,6 +30,8 @@ LIVE = frozenset(STEPS) - {"cdr.final"}
 """What the PBX says while the call goes on."""
 MILESTONE = ("state", "agent", "reached_number", "native_ids")
 """While the call goes on, a revision is emitted only when one of these changed."""
+LONG = 200
+"""Events of a call that is told of less often."""
 REVISION = frozenset({"rev", "updated_at", "events"})
 """What tells two revisions apart that say the same."""
 
@@ -133,9 +135,7 @@ class Fold:
 
     def _take(self, row: Row, tail: bytes, offset: int, now: int) -> None:
         """One event: find its call, join what it joins, let it change the call, say what is due."""
-        scope = self.scopes.get(row["merge_key"])
-        if scope is None:
-            scope = self.scopes[row["merge_key"]] = Scope(row["merge_key"], self.past)
+        scope = self.scopes.get(row["merge_key"]) or self._scope(row["merge_key"])
         if (row["synthetic"] or row["type"] not in LIVE) and self._apart(scope, row, tail, offset, now):
             return
         scope.heard_at = now
@@ -147,6 +147,8 @@ class Fold:
                 return
         elif row["event_id"] in call.seen:
             return
+        if self._bounded(scope, call, row, now):
+            return
         merged = False
         if not scope.settled(call, row):
             for gone in scope.unite(call, row, offset, now):
@@ -155,13 +157,32 @@ class Fold:
             call = scope.find(row) or call
         due = scope.apply(call, row, tail, now)
         self._await_end(call)
-        if not self.silent and (due or merged):
+        if (due or merged) and not self.silent and self._worth(call):
             self._revise(call, now)
+        if scope.found:
+            self._take_early(scope, call, now)
+
+    def _scope(self, merge_key: str) -> Scope:
+        scope = self.scopes[merge_key] = Scope(merge_key, self.past)
+        return scope
+
+    def _bounded(self, scope: Scope, call: OpenCall, row: Row, now: int) -> bool:
+        """Keep the call within its bound. Tells whether the event is counted, and no more."""
+        if call.since_room >= self.rules.call_events:
+            scope.bound(call, self.rules.call_events)
+        return call.full and bounds.passed_over(call, row, now)
+
+    def _take_early(self, scope: Scope, call: OpenCall, now: int) -> None:
+        """What came before its call began, and has found it now."""
         while scope.found:
-            early, its_tail, its_offset = scope.found.pop()
-            call = scope.find(early) or call
-            call.low = min(call.low, its_offset)
-            self._take(early, its_tail, its_offset, now)
+            row, tail, offset = scope.found.pop()
+            call = scope.find(row) or call
+            call.low = min(call.low, offset)
+            self._take(row, tail, offset, now)
+
+    def _worth(self, call: OpenCall) -> bool:
+        """Whether to compute the record: that of a long talk with many comings and goings costs by its length."""
+        return call.over or call.events >= call.next_due or call.said is None or call.said["state"] != "connected"
 
     def _apart(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> bool:
         """Events about the source itself, and those that come from records. Tells whether it was one."""
@@ -261,6 +282,7 @@ class Fold:
 
     def _revise(self, call: OpenCall, now: int) -> None:
         row, said = self._record(call), call.said
+        call.next_due = call.events + (call.events // 8 if call.events > LONG else 0)
         if said is not None:
             keys = row.keys() - REVISION if row["state"] == "ended" else MILESTONE
             if all(row[key] == said[key] for key in keys):

@@ -89,6 +89,8 @@ class Fold(_Section):
     """Most memory of finished calls per partition in MiB."""
     short_abandon_seconds: float = Field(default=5.0, ge=0)
     """A caller who leaves a queue sooner is a short abandon."""
+    call_events: int = Field(default=5000, ge=100)
+    """What an open call may hold, in events; a longer one lets go of attempts that came to nothing, and is flagged truncated."""
     ghost_hours: float = Field(default=6.0, gt=0)
     """A leg without any event for so long is closed, flagged as estimated."""
 

@@ -108,6 +108,12 @@ class OpenCall:
     """Something came since `said`."""
     last_at: int = 0
     events: int = 0
+    since_room: int = 0
+    """Events since the call was bounded last, or began."""
+    full: bool = False
+    """It holds as much as a call may: only the ends of its legs are taken in."""
+    next_due: int = 0
+    """So many events it must have for the next revision of a long talk: a conference is not told again at every joining."""
     open_legs: int = 0
     rang: bool = False
     natives: set[str] = field(default_factory=set)
@@ -139,6 +145,8 @@ class OpenCall:
         self.touched = max(self.touched, other.touched)
         self.last_at = max(self.last_at, other.last_at)
         self.events += other.events
+        self.since_room += other.since_room
+        self.full = self.full or other.full
         self.open_legs += other.open_legs
         self.rang = self.rang or other.rang
         self.natives |= other.natives

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from streams.processors.folding import wire
+from streams.processors.folding import bounds, wire
 from streams.processors.folding.calls import Known, OpenCall, Row, Told
 from streams.processors.folding.coverage import Coverage, Snapshot
 from streams.processors.folding.legs import PSEUDO, age, technology
@@ -112,6 +112,7 @@ class Scope:
             _recognise(call.known, number, row, tail)
         call.seen.add(row["event_id"])
         call.events += 1
+        call.since_room += 1
         call.changed = True
         call.touched = now
         kind, ts, leg_id = row["type"], row["ts"], row["leg_id"]
@@ -127,6 +128,15 @@ class Scope:
         elif kind == "agent.completed":
             self._serving.pop((row["queue"], row["agent"]), None)
         return STEPS[kind](call, leg, row)
+
+    def bound(self, call: OpenCall, most: int) -> None:
+        """The call has had as many events as one may: it makes room, or takes in no more."""
+        gone = bounds.make_room(call)
+        for leg in gone:
+            self._of.pop(leg, None)
+        call.tokens = [token for token in call.tokens if token not in gone]
+        call.since_room = bounds.kept(call)
+        call.full = bounds.full(call, most)
 
     def hear_told(self, call: OpenCall, row: Row, tail: bytes, source: str, now: int) -> bool:
         """`apply` for an event from records: it changes nothing of what was heard live."""
@@ -168,10 +178,14 @@ class Scope:
             elif known is None:
                 self._name(call, token)
             for other in others:
-                if other is not None and other is not call:
-                    call, gone = (call, other) if call.age <= other.age else (other, call)
-                    self._absorb(call, gone)
-                    yield gone
+                if other is None or other is call:
+                    continue
+                if call.full or other.full:  # who comes to a conference of thousands has a record of his own
+                    call.flags.add(bounds.FLAG)
+                    continue
+                call, gone = (call, other) if call.age <= other.age else (other, call)
+                self._absorb(call, gone)
+                yield gone
 
     def expects_more(self, call: OpenCall, now: int, grace: int, longer: int) -> bool:
         """While a backlog is read, the PBX's own clock must have passed the grace too; it is longer for records alone."""
