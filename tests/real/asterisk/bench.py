@@ -13,6 +13,7 @@ from tests.real.asterisk.folder import ZONE
 from tests.real.asterisk.house import devices, scripted
 from tests.real.asterisk.instance import Instance
 from tests.real.asterisk.play import CLOCK, Play, until
+from tests.real.asterisk.sipp import Place
 from tests.real.asterisk.stories import Truth
 from tests.support.ami import Ami
 
@@ -41,6 +42,7 @@ class Bench:
         values = users | {"AMI_PORT": str(free_port()), "SIP_PORT": outside, "PBX_SIP_PORT": pbx}
         values["TELEPHONES"] = scripted()
         self._outside = Instance(name="outside", folder=folder, home=home / "outside", values=values)
+        self._place = Place(folder=folder, home=home / "sipp", port=outside, pbx=pbx)
         self.ami_port = self._pbx.ami_port
         log = home / "pbx" / "log"
         self.master_csv = log / "cdr-csv" / "Master.csv"
@@ -98,7 +100,7 @@ class Bench:
     def begin(self, scenario: str) -> Play:
         """Let the caller dial and return at once: for whoever does something to the PBX in mid-call."""
         self._plays += 1
-        call = Play(scenario=scenario, outside=self._caller, pbx=self._driver, number=self._plays)
+        call = Play(scenario=scenario, outside=self._caller, pbx=self._driver, place=self._place, number=self._plays)
         call.start()
         return call
 

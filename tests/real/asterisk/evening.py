@@ -62,4 +62,4 @@ def _inseparable() -> Iterator[list[str]]:
 
 def _telephones(story: Story) -> set[str]:
     lines = {stay.queue for stay in story.stays}
-    return {offer.agent for offer in story.offers} | {*story.others, *story.dials, *lines, story.caller}
+    return {offer.agent for offer in story.offers} | {*story.others, *story.dials, *story.sipp, *lines, story.caller}

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 from streams.runtime.clock import SystemClock
 from tests.real.asterisk.deeds import do
+from tests.real.asterisk.sipp import Place, Telephone
 from tests.real.asterisk.stories import STORIES, Facts, Leg, Truth
 from tests.support.ami import Ami
 
@@ -20,13 +21,15 @@ class NotPlayedError(AssertionError):
 class Play:
     """A scenario being played."""
 
-    def __init__(self, *, scenario: str, outside: Ami, pbx: Ami, number: int) -> None:
+    def __init__(self, *, scenario: str, outside: Ami, pbx: Ami, place: Place, number: int) -> None:
         """Remember where both event streams stand; `number` makes the callers' channel ids unique."""
         self._scenario, self._story = scenario, STORIES[scenario]
         self._outside, self._pbx = outside, pbx
         self._caller_leg = f"caller-{number}"
         self._outside_read = outside.position()
         self._pbx_since = pbx.position()
+        self._place = place
+        self._telephones: list[Telephone] = []
         self._legs: dict[str, Leg] = {}
         self._due: float | None = None
 
@@ -34,6 +37,8 @@ class Play:
         """Hand out the scripts and let the caller dial, at once or when it is time."""
         for number, script in self._story.others.items():
             self._outside.request("DBPut", {"Family": "script", "Key": number, "Val": script})
+        for number, scenario in self._story.sipp.items():
+            self._telephones.append(Telephone(self._place, number, scenario, self._story.sipp_to))
         self._due = CLOCK.monotonic() + self._story.delay
         if not self._story.delay:
             self._begin()
@@ -52,16 +57,21 @@ class Play:
                 return False
             self._begin()
         self._watch()
-        return bool(self._legs) and all(leg.ended for leg in self._legs.values())
+        put_down = bool(self._legs) and all(leg.ended for leg in self._legs.values())
+        busy = [telephone for telephone in self._telephones if not telephone.over()]
+        return put_down and not busy
 
     def forget(self) -> None:
         """Take back what was handed out: another story may need these telephones."""
         for number in self._story.others:
             self._outside.request("DBDel", {"Family": "script", "Key": number})
+        for telephone in self._telephones:
+            telephone.stop()
 
     def truth(self) -> Truth:
         """What happened; raises `NotPlayedError` when the outside saw something else than the story tells."""
-        legs = list(self._legs.values())
+        played = (leg for telephone in self._telephones for leg in telephone.legs())
+        legs = sorted([*self._legs.values(), *played], key=lambda leg: leg.created)
         offers = self._story.offers
         people = {offer.agent for offer in offers} | set(self._story.others)
         expected = sorted((o.agent, o.result == "answered") for o in offers)

@@ -86,6 +86,10 @@ class Story(Facts):
     """Script by number called; `201-again` is that of the second time."""
     dials: Mapping[str, str] = field(default_factory=dict)
     """Script by telephone of the house that dials when somebody's script tells it to: `do=call-201-600`."""
+    sipp: Mapping[str, str] = field(default_factory=dict)
+    """Scenario of `sipp/` by telephone, for those that sipp plays;"""
+    sipp_to: str = ""
+    """the telephone that it sends the call to."""
     beside: str = ""
     """Has to be played together with that story,"""
     delay: float = 0.0

@@ -17,7 +17,7 @@ _SECOND = 1_000_000
 
 
 Played = Callable[[str], tuple[Truth, Witness]]
-_PLAIN = [name for name, one in STORIES.items() if one.starts == "caller" and not one.dials and not one.parked]
+_PLAIN = [name for name, one in STORIES.items() if one.starts == "caller" and not (one.dials or one.sipp or one.parked)]
 """Those whose course can be read off the records without a fold of one's own."""
 
 
