@@ -12,7 +12,10 @@ from schemas import codec
 from schemas.events import Call, EnrichedCallEvent
 from streams.processors.fold import Fold
 from streams.runtime import config
+from tests.streams.processors import test_fold_recorded as recorded
+from tests.streams.processors import test_fold_recordings as recordings
 from tests.streams.processors.folding import openings
+from tests.streams.processors.folding.composed import calls
 from tests.streams.processors.folding.script import MICRO, START, Script, feed, fold, tick
 
 
@@ -31,7 +34,7 @@ SCRIPTS = {
 
 def finals(revisions: Sequence[Call]) -> dict[str, dict[str, object]]:
     """The final records, without how often and when they were told."""
-    last = {one.call_id: one for one in revisions if one.state == "final"}
+    last = {one.call_id: one for one in revisions if one.state == "final"}  # a merged one is told by the other
     return {name: {**codec.as_row(one), "rev": 0, "updated_at": 0} for name, one in last.items()}
 
 
@@ -39,10 +42,17 @@ def at_once(events: Sequence[EnrichedCallEvent]) -> list[Call]:
     """All of it within the grace."""
     task = Fold(config.Fold(), 0)
     said = feed(task, [codec.decode(EnrichedCallEvent, codec.encode(event)) for event in events])
-    return [*said, *tick(task, START + 3600 * MICRO)]
+    return [*said, *tick(task, max(event.received_at for event in events) + 3600 * MICRO)]
 
 
-EXPECTED = {name: finals(at_once(events)) for name, events in SCRIPTS.items()}
+def known(events: Sequence[EnrichedCallEvent]) -> dict[str, dict[str, object]]:
+    """The final records of whole calls, of which there is at least one."""
+    found = finals(at_once(events))
+    assert found
+    return found
+
+
+EXPECTED = {name: known(events) for name, events in SCRIPTS.items()}
 
 
 @st.composite
@@ -67,6 +77,45 @@ def test_order_between_legs_does_not_matter(name: str, data: st.DataObject) -> N
     """Whatever the order in which the legs' events meet, the record is the same."""
     shuffled = data.draw(interleaved(SCRIPTS[name]))
     assert finals(at_once(shuffled)) == EXPECTED[name]
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_order_does_not_matter_to_any_call(data: st.DataObject) -> None:
+    """The same of calls that are put together by chance, with transfers, queues, lots, pickups, conferences, recordings."""
+    events = data.draw(calls()).events
+    assert known(data.draw(interleaved(events))) == known(events)
+
+
+@pytest.mark.parametrize("case", [*recorded.CASES, *recordings.CASES])
+@given(st.data())
+@settings(max_examples=6, deadline=None)
+def test_order_does_not_matter_to_a_real_call(case: str, data: st.DataObject) -> None:
+    """The same of what a real Asterisk sent, Local channels that vanish in mid-call and all."""
+    events = list((recorded if case in recorded.CASES else recordings).events(case))
+    assert known(data.draw(interleaved(events))) == known(events)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_duplicates_change_no_call(data: st.DataObject) -> None:
+    """Whatever comes twice in a call that is put together by chance, its records are told as if it had come once."""
+    events = list(data.draw(calls()).events)
+    twice = list(events)
+    for event in data.draw(st.lists(st.sampled_from(events), max_size=12)):
+        first = next(at for at, each in enumerate(twice) if each.event_id == event.event_id)
+        twice.insert(data.draw(st.integers(first + 1, len(twice))), event)
+    assert at_once(twice) == at_once(events)
+
+
+@given(calls())
+@settings(max_examples=60, deadline=None)
+def test_a_call_put_together_is_one_call(call: Script) -> None:
+    """Whatever happened to it, one record is the customer's, with nothing to doubt: what was asked beside it is its own."""
+    last = [one for one in {one.call_id: one for one in at_once(call.events)}.values() if one.state != "merged"]
+    mine = [one for one in last if one.customer_number]
+    assert [(one.state, one.outcome) for one in mine] == [("final", "answered")]
+    assert {(one.state, one.direction) for one in last if one not in mine} <= {("final", "internal")}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
