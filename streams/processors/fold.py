@@ -23,7 +23,7 @@ from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
 
 NAME = "fold"
 MICRO = 1_000_000
-UNRELATED = frozenset({"agent.state", "dtmf", "gap.detected"})
+UNRELATED = frozenset({"agent.state", "dtmf"})
 """A third of a PBX's events: they change no call, so they are not even decoded."""
 SWEEP_US = 60 * MICRO
 LIVE = frozenset(STEPS) - {"cdr.final"}

@@ -25,8 +25,10 @@ def uncovered(scope: Scope, call: OpenCall) -> list[Interval]:
 def hear(scope: Scope, row: Row, now: int) -> Iterator[OpenCall]:
     """An event about the source itself. Yields the calls that are over because of it."""
     data, pbx = row["data"], row["pbx"]
-    if row["type"] == "gap.resolved":
-        since, until = moment(data.get("from_us"), row["ts"]), moment(data.get("to_us"), row["ts"])
+    since, until = moment(data.get("from_us"), row["ts"]), moment(data.get("to_us"), row["ts"])
+    if row["type"] == "gap.detected" and "session" in data:  # without one it is a file of records that was cut
+        scope.coverage.miss(since, until)
+    elif row["type"] == "gap.resolved":
         scope.coverage.miss(since, until)
         live = _live(pbx, data)
         restarted = data.get("restarted") == "1"

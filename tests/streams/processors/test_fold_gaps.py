@@ -77,6 +77,19 @@ def test_a_gap_is_told_from_before_the_last_that_was_heard(alive: tuple[str, ...
     assert (known.outcome, known.agent, known.quality) == ("answered", "201", ("estimated", "gap"))
 
 
+@pytest.mark.parametrize("session", [{"session": "a1"}, {}])
+def test_a_gap_whose_end_no_snapshot_tells(session: dict[str, str]) -> None:
+    """The PBX does not say who is alive: the call is flagged, and nothing closed. A file that was cut is no such gap."""
+    call = talk()
+    since = call.now
+    call.wait(5)
+    call.say("gap.detected", data={"from_us": str(since), "to_us": str(call.now), **session})
+    call.wait(5)
+    call.hang_up("C", "A", "b1")
+    known = only(fold(call.events))
+    assert (known.quality, known.hangup_by) == (("gap",) if session else (), "caller")
+
+
 def test_a_call_that_outlived_the_gap() -> None:
     """It goes on in the same record, flagged, and ends when it ends."""
     call = talk()
