@@ -52,6 +52,7 @@ port = 0
 
 [streams.fold]
 short_abandon_seconds = 0
+records_grace_seconds = {records_grace}
 
 [crm.crm]
 connector = "sandbox"
@@ -171,14 +172,15 @@ class Road:
 
 
 @contextmanager
-def running(bench: Bench, folder: Path, *, twice: bool = False) -> Iterator[Road]:
+def running(bench: Bench, folder: Path, *, twice: bool = False, records_grace: float = 15.0) -> Iterator[Road]:
     """`trunkline up` in that folder against the bench's PBX, ready for its first call; nothing is left running.
 
-    `twice`: a second adapter, `second`, reads the same PBX.
+    `twice`: a second adapter, `second`, reads the same PBX. A call that a gap touched waits eight times `records_grace`
+    seconds for records that would complete it.
     """
     file = folder / "trunkline.toml"
     where = {"data": folder / "data", "host": bench.host, "port": bench.ami_port, "username": bench.username}
-    text = _TOML.format(**where, plan=PLAN, dids=json.dumps(PLAN.dids))
+    text = _TOML.format(**where, records_grace=records_grace, plan=PLAN, dids=json.dumps(PLAN.dids))
     if twice:
         text += text[text.index("[pbx.main]") :].replace("pbx.main", "pbx.second").replace("host", 'of = "main"\nhost')
     file.write_text(text, encoding="utf-8")

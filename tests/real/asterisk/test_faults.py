@@ -8,7 +8,7 @@ import pytest
 from streams.runtime.clock import SystemClock
 from tests.real.asterisk.bench import Bench
 from tests.real.asterisk.play import until
-from tests.real.asterisk.road import Road, Row, call_id, micros
+from tests.real.asterisk.road import Road, Row, call_id, micros, running
 from tests.real.asterisk.stories import Truth
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first one may build the folder
@@ -23,6 +23,13 @@ def _arrived(road: Road, truth: Truth) -> tuple[Row, Row]:
     (call,) = (row for row in road.calls() if row["call_id"] == call_id(truth))
     (entry,) = (row for row in road.journal() if row["call_id"] == call_id(truth))
     return call, entry
+
+
+@pytest.fixture(scope="module")
+def road(asterisk: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """The road; a PBX that died wrote no records that could be waited for."""
+    with running(asterisk, tmp_path_factory.mktemp("road"), records_grace=2) as road:
+        yield road
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +105,35 @@ def test_call_during_which_the_adapter_died_is_whole(asterisk: Bench, road: Road
 
     assert len(road.calls()) == before + 1
     assert road.adapter().pid != adapter.pid
-    assert call["quality"] == ["gap"]
+    assert call["quality"] == ["gap_resolved"]  # the PBX's own record, which came with the end, knows of no more
     assert (call["outcome"], call["agent"], call["hangup_by"]) == ("answered", "203", "agent")
     assert micros(call["started_at"]) == pytest.approx(truth.started_at, abs=_SECOND)
     assert micros(call["connected_at"]) == pytest.approx(truth.connected_at, abs=_SECOND)
     assert micros(call["ended_at"]) == pytest.approx(truth.ended_at, abs=_SECOND)
     assert (entry["result"], entry["direction"]) == ("answered", "inbound")
     assert entry["duration"] == pytest.approx((truth.ended_at - truth.started_at) / _SECOND, abs=1)
+
+
+def test_call_that_ended_while_the_adapter_was_away_is_closed(asterisk: Bench, road: Road) -> None:
+    """Nobody heard its end, and no record of it came: closed where it was last alive, as an estimate; the next is whole."""
+    before, resyncs = len(road.calls()), road.resyncs()
+    play = asterisk.begin("long_talk")
+    until(lambda: _connected(road) == 1, "the talk to be seen")
+    with asterisk.session() as pbx:
+        road.adapter().kill()
+        pbx.request("Hangup", {"Channel": "/^PJSIP/"})
+    until(lambda: road.resyncs() > resyncs, "the adapter to be back")
+    play.wait()
+    truth = play.truth()
+    call, entry = _arrived(road, truth)
+
+    assert {"gap", "estimated"} <= set(call["quality"])
+    assert (call["outcome"], call["agent"], call["hangup_by"]) == ("answered", "203", "")
+    assert micros(call["connected_at"]) == pytest.approx(truth.connected_at, abs=_SECOND)
+    assert call["connected_at"] <= call["ended_at"]
+    assert (micros(call["ended_at"]) or 0) <= truth.ended_at + _SECOND
+    assert "estimated" in entry["notes"]
+
+    again = asterisk.play("inbound_answered")
+    assert _arrived(road, again)[0]["quality"] == []
+    assert len(road.calls()) == before + 2

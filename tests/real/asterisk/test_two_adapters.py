@@ -19,7 +19,7 @@ _SECOND = 1_000_000
 @pytest.fixture(scope="module")
 def road(asterisk: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     """The road with both adapters."""
-    with running(asterisk, tmp_path_factory.mktemp("road"), twice=True) as road:
+    with running(asterisk, tmp_path_factory.mktemp("road"), twice=True, records_grace=2) as road:
         yield road
 
 
