@@ -65,7 +65,12 @@ class Facts:
     """How often the customer was held; music while an agent consults another counts."""
     transfer: Literal["", "blind", "attended"] = ""
     transferred_to: str = ""
-    parked: bool = False
+    parked: Literal["", "retrieved", "timeout"] = ""
+    """The agent parked the customer, and how that ended."""
+    diverted: tuple[str, ...] = ()
+    """How a ringing call went to somebody else (forward, pickup), whose it was and who got it."""
+    conference: str = ""
+    """The room in which they met."""
     recordings: int = 0
 
     @property

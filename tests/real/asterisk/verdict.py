@@ -1,7 +1,7 @@
 """What a record has to say of a call, field by field, and which of it a source can know."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.events import Call, Segment
@@ -78,15 +78,26 @@ def _answered(call: Call) -> list[str]:
     return list(dict.fromkeys(part.agent for part in sorted(parts, key=lambda part: part.ended_at or 0)))
 
 
+def _rang_at(truth: Truth) -> list[tuple[str, About]]:
+    """The telephones of the house that were rung, and when."""
+    people = {offer.agent for offer in truth.offers}
+    rung = [leg for leg in truth.legs[1:] if leg.called and leg.number in people]
+    return [(leg.number, About(leg.created)) for leg in sorted(rung, key=lambda leg: (leg.number, leg.created))]
+
+
+def _offered(call: Call) -> list[Segment]:
+    """The parts of telephones of the house that were rung: who took the call from another one was not."""
+    parts = [part for part in call.segments if part.offered_at is not None and part.kind != "external"]
+    return [part for part in parts if part.connected_at is None or part.ringing_at or part.ring_s is not None]
+
+
 def _rang(call: Call) -> Iterator[tuple[str, str]]:
     """Agent and result of each telephone of the house in the order of ringing; those that rang together by number."""
     ordered = []
     first = 0
-    for part in call.segments:
-        picked = part.connected_at is not None and part.ringing_at is None and part.ring_s is None
-        if part.offered_at is None or part.kind == "external" or picked:
-            continue  # who took the call from another telephone was not rung
-        first = part.offered_at if part.offered_at > first + _TOGETHER else first
+    for part in _offered(call):
+        at = part.offered_at or 0
+        first = at if at > first + _TOGETHER else first
         ordered.append((first, part.agent, part.result))
     return ((agent, result) for _, agent, result in sorted(ordered))
 
@@ -121,6 +132,7 @@ FIELDS: Mapping[str, Field] = {
     "offers": Field(
         lambda truth: [(offer.agent, offer.result) for offer in truth.offers], lambda call: list(_rang(call))
     ),
+    "rang_at": Field(_rang_at, lambda call: sorted((part.agent, part.offered_at) for part in _offered(call))),
     "agents": Field(
         _talks,
         lambda call: [(part.agent, part.connected_at) for part in _talked(call)],
@@ -130,6 +142,15 @@ FIELDS: Mapping[str, Field] = {
     "hangup_by": Field(hung_up_by, lambda call: call.hangup_by),
     "cause": Field(lambda truth: truth.cause, lambda call: call.hangup_cause),
     "transfers": Field(_expected_moves, lambda call: [(move.kind, move.to, move.result) for move in call.transfers]),
+    "parks": Field(
+        lambda truth: [(truth.answered_by, truth.parked)] if truth.parked else [],
+        lambda call: [(park.by, park.result) for park in call.parks],
+    ),
+    "diversions": Field(
+        lambda truth: [truth.diverted] if truth.diverted else [],
+        lambda call: [(one.kind, one.of, one.to) for one in call.diversions],
+    ),
+    "conference": Field(lambda truth: truth.conference, lambda call: call.conference),
     "holds": Field(lambda truth: truth.holds, lambda call: len(call.holds)),
     "hold_s": Field(lambda truth: About(truth.held_s, 1), lambda call: call.hold_s),
     "talk_s": Field(lambda truth: About(_talk_s(truth), 1), lambda call: call.talk_s),
@@ -194,6 +215,8 @@ def differences(truth: Truth, call: Call, source: str) -> dict[str, tuple[Any, A
     for name in (KNOWS[source] | {"hold_s"}) - _unjudged(truth) - BLIND[source].get(truth.scenario, set()):
         field = FIELDS[name]
         true, told = field.true(truth), field.told(call)
+        if source == "records" and isinstance(true, About):
+            true = replace(true, unit=2 * true.unit)  # whole seconds: one more for the rounding
         if true != told and (told is not None or name in KNOWS[source]):
             found[name] = (true, told)
     return found
