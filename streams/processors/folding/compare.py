@@ -1,10 +1,11 @@
 """One call as two sources tell it: which of their parts are the same, and whether they contradict each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from streams.processors.folding.calls import Row
 from streams.processors.folding.fill import whole
 from streams.processors.folding.legs import Leg
+from streams.processors.folding.sources import span
 from streams.processors.folding.times import MICRO, Interval, stays
 
 FLAG = "differs"
@@ -13,23 +14,34 @@ ALIKE_US = 3 * MICRO
 _TALKED = ("connected_at", "ended_at")
 
 
-def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Sequence[Interval], *, bare: bool) -> bool:
-    """Whether a leg that both sources saw whole began, was answered, ended or was in bridges more than a rounding apart.
-
-    `bare`: the other is a CDR, which has whole seconds, and dates nothing of a leg but the caller's end: rows of attempts
-    that nobody answered need not be written (`unanswered=no`), so the first one is not always the beginning.
-    """
+def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Sequence[Interval]) -> bool:
+    """Whether a leg that both sources saw whole began, was answered, ended or was in bridges more than a second apart."""
     for name, leg in other.items():
         one = mine.get(name)
         if one is None or one.local or not (whole(one, missed) and whole(leg, ())):
             continue
-        if bare and not leg.direction:
-            continue
-        times = ("ended_at",) if bare else ("created_at", "answered_at", "ended_at")
-        pairs = [(getattr(one, key), getattr(leg, key)) for key in times]
-        if any(None not in pair and abs(pair[0] - pair[1]) > MICRO * (1 + bare) for pair in pairs):
+        pairs = ((one.created_at, leg.created_at), (one.answered_at, leg.answered_at), (one.ended_at, leg.ended_at))
+        if any(None not in pair and abs((pair[0] or 0) - (pair[1] or 0)) > MICRO for pair in pairs):
             return True
-        if not bare and leg.stays and abs(_bridged(one) - _bridged(leg)) > MICRO:  # bridges need not be told
+        if abs(_bridged(one) - _bridged(leg)) > MICRO:
+            return True
+    return False
+
+
+def ends_differ(legs: Mapping[str, Leg], rows: Iterable[Row], missed: Sequence[Interval]) -> bool:
+    """Whether the CDRs of the channel that the call began with end more than rounding away from it.
+
+    A CDR has whole seconds, and dates nothing else of a leg surely: rows of attempts that nobody answered need not be
+    written (`unanswered=no`), so the first one is not always the beginning.
+    """
+    told: dict[str, int] = {}
+    for row in rows:
+        told[row["leg_id"]] = max(span(row)[1], told.get(row["leg_id"], 0))
+    for name, end in told.items():
+        leg = legs.get(name)
+        if leg is None or not leg.direction or leg.local or not whole(leg, missed):
+            continue
+        if abs((leg.ended_at or 0) - end) > 2 * MICRO:
             return True
     return False
 

@@ -7,7 +7,7 @@ from streams.processors.folding import wire
 
 _OVERHEAD = 450
 """Bytes of one entry beside its record: key, dict slot, objects; measured."""
-_NAME = 200
+_NAME = 160
 """Bytes of one name by which a record is found; measured."""
 _OVER = frozenset({"final", "merged"})
 Key = tuple[str, str]

@@ -7,7 +7,7 @@ from streams.processors.folding.calls import Known, OpenCall, Row, Told
 from streams.processors.folding.coverage import Coverage, Snapshot
 from streams.processors.folding.legs import PSEUDO, age, technology
 from streams.processors.folding.past import Past
-from streams.processors.folding.sources import DOUBTS, LONGER, Names, on_channel, take
+from streams.processors.folding.sources import DOUBTS, LONGER, Names, matters, on_channel, take
 from streams.processors.folding.steps import BEGIN, OWN, STEPS, born, talkative
 from streams.processors.folding.times import MICRO
 
@@ -148,7 +148,7 @@ class Scope:
             self.names.add(call, row)
         call.seen.add(row["event_id"])
         call.events += 1
-        call.changed = True
+        call.changed = call.changed or matters(call, row, source)
         call.touched = self.heard_at = now
         self.latest = max(self.latest, row["ts"])
         return due

@@ -58,6 +58,13 @@ def take(call: OpenCall, told: Told, row: Row, source: str) -> bool:
     return not call.legs and (told.cel is None or not told.cel.legs)
 
 
+def matters(call: OpenCall, row: Row, source: str) -> bool:
+    """Whether a record may change what was said of the call: not where live events told it all without a doubt."""
+    if not call.legs or call.said is None or call.said["quality"]:
+        return True
+    return source == "queue_log" or row["type"].startswith("voicemail.")
+
+
 def _live_again(call: OpenCall, told: Told, row: Row) -> bool:
     """CEL takes the steps that live events take, in a call of its own."""
     part = told.cel

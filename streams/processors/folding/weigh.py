@@ -12,7 +12,7 @@ from streams.processors.folding import doubts
 from streams.processors.folding import record as plain
 from streams.processors.folding.admit import View, admit
 from streams.processors.folding.calls import OpenCall, Row, Told
-from streams.processors.folding.compare import legs_differ
+from streams.processors.folding.compare import ends_differ, legs_differ
 from streams.processors.folding.fill import ALIKE_US, fill, whole
 from streams.processors.folding.from_cdr import from_cdr
 from streams.processors.folding.from_cel import from_cel
@@ -68,13 +68,7 @@ def contradicted(call: OpenCall, missed: Sequence[Interval] = ()) -> bool:
     if told is None:
         return False
     cel = told.cel.legs if told.cel is not None else {}
-    if legs_differ(call.legs, cel, missed, bare=False):
-        return True
-    best = call.legs or cel
-    if not told.cdr or not best:
-        return False
-    ids = {leg.channel: name for name, leg in best.items() if leg.channel}
-    return legs_differ(best, from_cdr(call, told.cdr, told.queue_log, ids).call.legs, missed, bare=True)
+    return legs_differ(call.legs, cel, missed) or ends_differ(call.legs or cel, told.cdr, missed)
 
 
 def _doubtful(call: OpenCall, missed: Sequence[Interval]) -> bool:
@@ -86,15 +80,20 @@ def _doubtful(call: OpenCall, missed: Sequence[Interval]) -> bool:
 
 def _live(call: OpenCall, told: Told, short_abandon_s: float) -> Row:
     """Nothing is missing: the records only say what live events cannot."""
-    view = copy(call)
-    view.facts = said(call.facts, told.queue_log)
-    used = ["queue_log"] if view.facts != call.facts else []
-    if told.cel is not None and not any(fact.type in _MAILBOX for fact in call.facts):
+    facts, used = call.facts, ["live"]
+    if told.cel is not None and not any(fact.type in _MAILBOX for fact in facts):
         mailbox = [fact for fact in told.cel.facts if fact.type in _MAILBOX]
-        view.facts = [*view.facts, *mailbox]
-        used += ["cel"] if mailbox else []
+        facts, used = [*facts, *mailbox], used + ["cel"] * bool(mailbox)
+    if told.queue_log:
+        reasoned = said(facts, told.queue_log)
+        facts, used = reasoned, used + ["queue_log"] * (reasoned != facts)
+    view = call
+    if len(used) > 1:
+        view = copy(call)
+        view.facts = facts
     row = plain.record(view, short_abandon_s)
-    row["sources"] = ["live", *sorted(used)]
+    if len(used) > 1:
+        row["sources"] = used
     return _found(call, told, row, short_abandon_s) if doubts.FLAG in row["quality"] and told.cel is not None else row
 
 
