@@ -157,15 +157,13 @@ class Worker:
     def _transact(self, session: Session, messages: Sequence[Message], now: int) -> None:
         """The answers to a batch and the new places: all of it, or nothing."""
         started = self._clock.monotonic()
-        ticks = self._tick(now)
         inputs = _by_partition(messages)
+        ticks = {} if inputs else self._tick(now)
         if not inputs and not ticks:
             return
         batch = Batch(session, self._stage.source, self._stage.target, now)
         session.begin()
         try:
-            for partition, out in ticks.items():  # said before the batch was looked at, so before its answers
-                batch.put(partition, out)
             for partition, part in inputs.items():
                 batch.put(partition, self._tasks[partition].process(part, now))
         except (Retry, Fatal):
@@ -173,6 +171,10 @@ class Worker:
         except Exception as e:
             self._isolate(session, messages, e)
             raise Retry("the state is rebuilt without a record that cannot be processed", after=0) from e
+        # Time passes for a task behind what was waiting for it: after a pause of ours, silence is not the source's.
+        ticks = ticks or self._tick(now)
+        for partition, out in ticks.items():
+            batch.put(partition, out)
         self._commit(session, [self._place(session, partition, inputs) for partition in {**inputs, **ticks}])
         self._backoff.success()
         self._limit = min(BATCH, self._limit * 2)

@@ -19,8 +19,8 @@ SEED = int(os.environ.get("TRUNKLINE_LOAD_SEED", "1"))
 MISHAPS = {"late": {"duplicate": 0.02, "reorder": 0.02, "reorder-max": 2.0}, "lossy": {"lose": 0.01}}
 PATIENCE_S = 180.0
 """For the backlog, and for the two audits that find a lost Hangup."""
-BYTES, BYTES_A_CALL = 64 << 20, 16 << 10
-"""What the fold's process may grow by: itself, and for each call that it is told of (most are finished, and amendable)."""
+BYTES, BYTES_A_CALL = 256 << 20, 16 << 10
+"""What the fold's process may grow by: its modules and Kafka buffers, and for each call that it is told of."""
 CLOCK = SystemClock()
 
 
