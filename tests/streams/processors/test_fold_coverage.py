@@ -13,6 +13,7 @@ from streams.processors.folding.coverage import MOST, Coverage
 from streams.runtime import config
 from tests.streams.processors.folding.script import MICRO, START, Message, Script, at, feed, finals, only, tick
 from tests.streams.processors.test_fold_gaps import talk
+from tests.streams.processors.test_fold_restart import Log, plain, told
 
 SECOND = MICRO
 
@@ -216,6 +217,34 @@ def test_a_new_owner_knows_the_same() -> None:
     second.replay([Message(codec.encode(event), offset) for offset, event in enumerate(call.events)])
     assert tick(second, call.now + 20 * SECOND) == []
     assert tick(second, call.now + 81 * SECOND)[-1].state == "ended"
+
+
+def test_workers_that_take_over_around_a_gap_tell_what_one_would() -> None:
+    """Wherever the partition changes hands: gaps, what was read, snapshots and audits are in the log that is replayed."""
+    call = talk()
+    begin = call.now
+    reads(call, "b1", START, call.now)
+    call.arrive("D", number="+32470123402")
+    call.wait(20)
+    reads(call, "b1", START, call.now - 6 * SECOND)
+    missed(call, "a2", begin, call.now, "A", "C")
+    call.wait(5)
+    reads(call, "b1", START, call.now - 10 * SECOND, kind="source.down")
+    call.wait(5)
+    call.hang_up("C", "A", "b1")
+    call.wait(10)
+    unbroken = Log(call.events)
+    whole = unbroken.finish(unbroken.worker())
+    flags = {name: one.quality for name, one in finals(whole).items()}
+    assert flags == {call.legs["C"]["call_id"]: ("gap",), call.legs["D"]["call_id"]: ("estimated", "gap")}
+    for cut in range(len(call.events)):
+        log = Log(call.events)
+        log.work(log.worker(), cut)
+        said = log.finish(log.worker())
+        assert sorted(told(said)) == sorted(told(whole))  # a grace that began anew is all that may differ
+        assert {name: plain(one) for name, one in finals(said).items()} == {
+            name: plain(one) for name, one in finals(whole).items()
+        }
 
 
 def test_memory_is_bounded() -> None:
