@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-real check bench chaos lock new-adapter new-sink wheel clean
+.PHONY: help demo test test-real check bench chaos load lock new-adapter new-sink wheel clean
 
 help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: $(STAMP) ## events per second and CPU per event beside the raw limits of 
 
 chaos: $(STAMP) ## kill every process again and again under load; calls and journal must equal the truth
 	@$(BIN)/python -m pytest -m chaos --timeout=3600 $(ARGS)
+
+load: $(STAMP) ## five minutes of 2 x 50 calls a second, events doubled, late and lost; records must equal the truth or say so
+	@TRUNKLINE_LOAD_SECONDS=$${TRUNKLINE_LOAD_SECONDS:-300} $(BIN)/python -m pytest tests/chaos/test_load.py -m chaos --timeout=3600 -s $(ARGS)
 
 lock: $(STAMP) ## requirements.lock anew from pyproject.toml, with hashes and no registry addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
