@@ -1,6 +1,7 @@
 """Asterisk: channel, queue and transfer events over AMI (lines `Key: Value`, a blank line ends a message).
 
-quality: live events, resync after a gap, both dialects (1.x and >= 2). Shown on Asterisk 16; wants `timestampevents=yes`.
+quality: live events, resync after a gap, audits, two adapters of one PBX, both dialects (1.x and >= 2). Shown on
+Asterisk 16; wants `timestampevents=yes`.
 
 manager.conf:
 

@@ -224,9 +224,8 @@ class Session:
             self._audited_at = self._clock.monotonic()
             strangers, _ = self._inventory.compare(lists.live)
             self._tell(strangers, lists, self._snapshot_at)
-            self._out += [
-                self._frame(raw, now, self._listing(self._snapshot_at)) for raw in (*self._devices, *lists.members)
-            ]
+            facts = self._listing(self._snapshot_at)
+            self._out += [self._frame(raw, now, facts) for raw in (*self._devices, *lists.members)]
             data = {"from_us": str(self._gap_from), "to_us": str(self._snapshot_at), "live": told(lists.live)}
             if self._restarted:
                 data["restarted"] = "1"
@@ -286,6 +285,8 @@ class Session:
         if self._stamped is None and facts is None and not raw.startswith(b"Event: FullyBooted"):
             self._stamped = STAMP.search(raw) is not None
             if not self._stamped:
+                if self._config.of:  # it would double every event under another id
+                    raise Fatal(f"a second adapter needs events that carry their time: {STAMPS}")
                 log.warning("events carry no time", pbx=self._reading.pbx, fix=STAMPS)
                 self._out.append(self._notice("source.up", now, {"timestamps": "0", "fix": STAMPS}))
         self._seq += 1

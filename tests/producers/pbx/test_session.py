@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -259,6 +260,19 @@ def test_events_without_a_time_are_told_once() -> None:
     assert "timestampevents = yes" in again.data["fix"]
     line.say(bare)
     assert line.told() == [("source.up", ""), ("Newchannel", "1.7"), ("Newchannel", "1.7")]
+
+
+def test_events_without_a_time_allow_one_adapter_only() -> None:
+    """The second one would tell each event under an id of its own: a person is needed."""
+    line = Line(config=replace(CONFIG, of="main"))
+    line.log_in()
+    line.resync()
+    line.say(event("Newchannel", line.clock.now(), channel("1.7")))
+    line = Line(config=replace(CONFIG, of="main"))
+    line.log_in()
+    line.resync()
+    with pytest.raises(Fatal, match="timestampevents = yes"):
+        line.say(b"Event: Newchannel\r\nPrivilege: call,all\r\n" + channel("1.7") + b"\r\n")
 
 
 def test_identical_events_are_counted_apart() -> None:
