@@ -4,7 +4,7 @@ Writes what the adapter's user received (`frames.txt`, raw), the lines of Master
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +44,8 @@ def _write(folder: Path, name: str, content: bytes, truths: Sequence[Truth]) -> 
 
 def main() -> None:
     """Record the scenarios named on the command line, or all."""
-    cases = {name: (name,) for name in STORIES} | _TOGETHER
+    alone = {name: tuple(filter(None, (story.beside, name))) for name, story in STORIES.items()}
+    cases: Mapping[str, tuple[str, ...]] = alone | _TOGETHER
     with TemporaryDirectory(prefix="asterisk-bench-") as home:
         bench = Bench(folder=asterisk_folder(_say), home=Path(home))
         try:

@@ -17,7 +17,16 @@ _SECOND = 1_000_000
 
 
 Played = Callable[[str], tuple[Truth, Witness]]
-_PLAIN = [name for name, one in STORIES.items() if one.starts == "caller" and not (one.dials or one.sipp or one.parked)]
+_UNTOLD = {
+    *("queue_nobody_there", "queue_deserted", "queue_full", "queue_overflow", "ivr_only", "out_of_hours"),
+    *("unallocated", "congestion", "hold_by_music", "blind_by_code"),
+}
+"""The last status of Dial does not say how these came out, or no Hold that there was one."""
+_PLAIN = [
+    name
+    for name, one in STORIES.items()
+    if one.starts == "caller" and not (one.dials or one.sipp or one.parked) and name not in _UNTOLD
+]
 """Those whose course can be read off the records without a fold of one's own."""
 
 
@@ -29,7 +38,8 @@ def played(asterisk: Bench, followed: Followed) -> Played:
 
     def of(scenario: str) -> tuple[Truth, Witness]:
         truth = evening.truths[scenario]
-        return truth, Witness(bench=asterisk, linkedid=truth.linkedid, events=events)
+        own = [event for event in events if truth.linkedid in (event.get("Linkedid"), event.get("TransfereeLinkedid"))]
+        return truth, Witness(bench=asterisk, linkedid=truth.linkedid, events=own)
 
     return of
 
@@ -42,7 +52,13 @@ def _play(bench: Bench, *scenarios: str) -> list[tuple[Truth, Witness]]:
 
 
 def _who(truth: Truth) -> str:
-    people = {"customer": "trunk", "agent": truth.last_agent, "caller": truth.caller, "system": "dialplan"}
+    people = {
+        "customer": "trunk",
+        "agent": truth.last_agent,
+        "caller": truth.caller,
+        "callee": "trunk",
+        "system": "dialplan",
+    }
     return people[truth.hangup_by]
 
 
