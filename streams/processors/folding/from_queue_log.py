@@ -31,6 +31,9 @@ class Lines:
         for row in sorted(rows, key=itemgetter("ts", "seq")):
             if row["leg_id"] not in self._call.legs:
                 self._leg(row["leg_id"], row, "")
+            caller = self._call.legs[row["leg_id"]]
+            if caller.ended_at is None:
+                caller.last_at = max(caller.last_at, row["ts"])
             steps = {"queue": self._queue, "agent": self._agent, "transfer": self._transfer}
             facts = [*steps[row["type"].partition(".")[0]](row)]
             self._call.facts += facts

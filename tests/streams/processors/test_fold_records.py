@@ -39,6 +39,7 @@ def rows(call: Script) -> list[EnrichedCallEvent]:
     """What CDR and queue_log say of `through_a_queue`."""
     return [
         line(call, 0, "queue.entered", "C", position="1"),
+        line(call, 6, "queue.left", "C", reason="connected", wait_s="6"),
         line(call, 6, "agent.connected", "C", agent="201", peer="A", hold_s="6", ring_s="3"),
         line(call, 26, "agent.completed", "C", agent="201", by="caller"),
         cdr(call, "C", "A", start=0, answer=0, end=26, app="Queue"),
@@ -49,7 +50,7 @@ def rows(call: Script) -> list[EnrichedCallEvent]:
 def test_records_beside_live_events_change_nothing(linkedid: bool) -> None:
     """AMI, CEL, CDR and queue_log of one call are one call, and nothing in it is counted twice."""
     call = through_a_queue()
-    told = [*rows(call)[:3], cdr(call, "C", "A", start=0, answer=0, end=26, app="Queue", linkedid=linkedid)]
+    told = [*rows(call)[:4], cdr(call, "C", "A", start=0, answer=0, end=26, app="Queue", linkedid=linkedid)]
     known = only(fold(by_arrival(call.events, cel(call.events), told)))
     assert said(known) == said(only(fold(call.events)))
     assert known.events == len(call.events) + len(cel(call.events)) + len(told)
@@ -101,3 +102,25 @@ def test_sources_that_differ_by_rounding_do_not_contradict() -> None:
     call = answered()
     told = cdr(call, "C", "A", start=1, answer=4, end=62, dst="201")
     assert only(fold(by_arrival(call.events, cel(call.events), [told]))).quality == ()
+
+
+def test_a_call_whose_end_no_record_tells() -> None:
+    """The PBX died, and CEL has no HANGUP: the call ends where it was last told of, like a ghost among live ones."""
+    call = answered()
+    told = [event for event in cel(call.events) if event.type not in ("leg.ended", "bridge.left")]
+    task = Fold(config.Fold(ghost_hours=6), 0)
+    assert [one.state for one in feed(task, told)][-1] == "connected"
+    assert tick(task, call.now + 5 * 3600 * MICRO) == []
+    tick(task, call.now + 7 * 3600 * MICRO)
+    (known,) = tick(task, call.now + 8 * 3600 * MICRO)
+    assert (known.state, known.quality, task.low_water()) == ("final", ("estimated", "records"), None)
+
+
+def test_queue_log_alone() -> None:
+    """Of a caller in a queue it tells enough for a call: who took him, and for how long."""
+    call = through_a_queue()
+    known = only(fold(rows(call)[:4]))
+    assert (known.outcome, known.queue, known.agent, known.hangup_by) == ("answered", "support", "201", "caller")
+    assert (known.queue_wait_s, known.talk_s, known.sources) == (6, 20, ("queue_log",))
+    left = only(fold([line(call, 0, "queue.left", "C", reason="full")]))
+    assert (left.outcome, left.queue_visits[0].reason) == ("queue_full", "full")

@@ -97,6 +97,7 @@ def line(
 ) -> EnrichedCallEvent:
     """A line of queue_log about the caller's leg, so many whole seconds after the script's start."""
     identity = repr((at, kind, caller, queue, agent, sorted(data.items()))).encode()
+    shown = call.legs[caller] if kind == "queue.entered" else {}
     return EnrichedCallEvent(
         event_id=blake2b(identity, digest_size=16).digest(),
         tenant="t",
@@ -110,6 +111,9 @@ def line(
         synthetic=True,
         leg_id=call.legs[caller]["leg_id"],
         peer_leg_id=call.legs[peer]["leg_id"] if peer else "",
+        caller_raw=shown.get("caller_raw", ""),
+        caller_e164=shown.get("caller_e164", ""),
+        customer_number=shown.get("customer_number", ""),
         queue=queue,
         agent=agent,
         by=by,
