@@ -9,12 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from schemas.codec import UndecodableError
-from streams.processors.folding import bounds, gaps, late, sources, weigh, wire
+from streams.processors.folding import bounds, gaps, sources, wire
 from streams.processors.folding.belated import Belated
 from streams.processors.folding.calls import OpenCall, Row
-from streams.processors.folding.compare import FLAG
-from streams.processors.folding.past import Key, Past, Record
-from streams.processors.folding.record import record
+from streams.processors.folding.past import Past
+from streams.processors.folding.revisions import Revisions
 from streams.processors.folding.scope import Scope, begins
 from streams.processors.folding.steps import STEPS
 from streams.runtime import config, metrics
@@ -28,12 +27,6 @@ UNRELATED = frozenset({"agent.state", "dtmf"})
 SWEEP_US = 60 * MICRO
 LIVE = frozenset(STEPS) - {"cdr.final"}
 """What the PBX says while the call goes on."""
-MILESTONE = ("state", "agent", "reached_number", "native_ids")
-"""While the call goes on, a revision is emitted only when one of these changed."""
-LONG = 200
-"""Events of a call that is told of less often."""
-REVISION = frozenset({"rev", "updated_at", "events"})
-"""What tells two revisions apart that say the same."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,17 +36,16 @@ class Fold:
     rules: config.Fold
     partition: int
     scopes: dict[str, Scope] = field(default_factory=dict)
-    ending: dict[OpenCall, None] = field(default_factory=dict)
-    """Calls that are over and wait for the grace to pass, by the time of their last event."""
     past: Past = field(init=False)
+    revisions: Revisions = field(init=False)
     belated: Belated = field(default_factory=Belated)
-    out: list[Output] = field(default_factory=list)
     silent: bool = True
     """Until the first new input: what is replayed was answered before."""
     swept_at: int = 0
 
     def __post_init__(self) -> None:
         self.past = Past(round(self.rules.amend_seconds * MICRO), self.rules.amend_mb * 1024 * 1024)
+        self.revisions = Revisions(self.rules, self.scopes, self.past)
 
     def recall(self, value: bytes) -> None:
         said = wire.read_said(value)
@@ -78,18 +70,18 @@ class Fold:
                 self._take(row, tail, message.offset(), now)
             except UndecodableError as e:
                 yield Refused(message=message, reason=str(e), stage=NAME)
-            if self.out:
-                yield from self._said()
+            if self.revisions.out:
+                yield from self.revisions.taken()
 
     def tick(self, now: int) -> Iterable[Output]:
         self._begin(now)
         for scope in self.scopes.values():
             for call in gaps.settle(scope, now):
                 self._over(call, now)
-        self._finish(now)
+        self.revisions.finish(now)
         grace = round(self.rules.records_grace_seconds * MICRO)
         for key, row, events in self.belated.completed(self.past, now, grace, self.rules.short_abandon_seconds):
-            self._say_again(key, row, events, now)
+            self.revisions.say_again(key, row, events, now)
         if now - self.swept_at >= SWEEP_US:
             self.swept_at = now
             for scope in list(self.scopes.values()):
@@ -100,7 +92,7 @@ class Fold:
                     del self.scopes[scope.merge_key]  # a merge scope can be a single call of a vendor
         metrics.OPEN_CALLS.labels(self.partition).set(sum(len(scope.calls) for scope in self.scopes.values()))
         self.past.trim(now)
-        return self._said()
+        return self.revisions.taken()
 
     def low_water(self) -> int | None:
         lows = [call.low for scope in self.scopes.values() for call in scope.calls.values()]
@@ -111,11 +103,7 @@ class Fold:
         """Every open call and its record as it is now, said or not: for who explains it."""
         for scope in self.scopes.values():
             for call in scope.calls.values():
-                yield call, self._record(call)
-
-    def _said(self) -> list[Output]:
-        said, self.out = self.out, []
-        return said
+                yield call, self.revisions.record(call)
 
     def _begin(self, now: int) -> None:
         """After recall and replay: calls that ended meanwhile wait for their grace again."""
@@ -128,10 +116,10 @@ class Fold:
             for call in list(scope.calls.values()):
                 call.touched = now
                 if call.over and call.said is None:
-                    self.ending.pop(call, None)
+                    self.revisions.ending.pop(call, None)
                     scope.forget(call)  # it was final before the window that was recalled
                 elif call.over:
-                    self.ending.setdefault(call)
+                    self.revisions.ending.setdefault(call)
 
     def _take(self, row: Row, tail: bytes, offset: int, now: int) -> None:
         """One event: find its call, join what it joins, let it change the call, say what is due."""
@@ -153,12 +141,12 @@ class Fold:
         if not scope.settled(call, row):
             for gone in scope.unite(call, row, offset, now):
                 merged = True
-                self._merge(scope, gone, now)
+                self.revisions.merge(scope, gone, now, silent=self.silent)
             call = scope.find(row) or call
         due = scope.apply(call, row, tail, now)
-        self._await_end(call)
+        self.revisions.await_end(call)
         if (due or merged) and not self.silent and self._worth(call):
-            self._revise(call, now)
+            self.revisions.revise(call, now)
         if scope.found:
             self._take_early(scope, call, now)
 
@@ -211,20 +199,12 @@ class Fold:
         if source == "cdr" or not scope.settled(call, row):
             for gone in [*scope.unite(call, row, offset, now), *scope.meet(call, row)]:
                 merged = True
-                self._merge(scope, gone, now)
+                self.revisions.merge(scope, gone, now, silent=self.silent)
             call = scope.find(row) or call
         due = scope.hear_told(call, row, tail, source, now)
-        self._await_end(call)
+        self.revisions.await_end(call)
         if not self.silent and (due or merged):
-            self._revise(call, now)
-
-    def _await_end(self, call: OpenCall) -> None:
-        """The grace begins anew with every event of a call that is over."""
-        if call.over:
-            self.ending.pop(call, None)
-            self.ending[call] = None
-        elif call in self.ending:
-            del self.ending[call]
+            self.revisions.revise(call, now)
 
     def _unknown(self, scope: Scope, row: Row, tail: bytes, offset: int, now: int) -> OpenCall | None:
         """An event of no open call: it begins one, is late for a finished one, or is about none."""
@@ -240,7 +220,7 @@ class Fold:
             # A new leg under the name of a call that was over: it cannot be put into a record whose events are gone.
             return scope.begin(row, row["leg_id"], offset, now)
         if not self.silent:
-            self._amend(key, finished, row, now)
+            self.revisions.amend(key, finished, row, now)
         return None
 
     def _source(self, scope: Scope, row: Row, now: int) -> None:
@@ -251,75 +231,8 @@ class Fold:
 
     def _over(self, call: OpenCall, now: int) -> None:
         call.touched = now
-        self._await_end(call)
-        self._revise(call, now)
-
-    def _finish(self, now: int) -> None:
-        """Calls whose grace has passed are final."""
-        grace, longer = (round(s * MICRO) for s in (self.rules.grace_seconds, self.rules.records_grace_seconds))
-        for call in list(self.ending):
-            if now - call.touched < grace:
-                break
-            scope = self.scopes[call.merge_key]
-            if scope.expects_more(call, now, grace, longer) or gaps.waits(scope, call, now):
-                continue
-            row = dict(call.said) if call.said is not None and not call.changed else self._record(call)
-            row["state"] = "final"
-            told = call.told is not None and "gap_resolved" not in row["quality"]
-            if told and weigh.contradicted(call, gaps.uncovered(scope, call)):
-                row["quality"] = sorted({*row["quality"], FLAG})
-                metrics.CALLS_DIFFER.labels(call.pbx).inc()
-            self._emit(call, row, now)
-            del self.ending[call]
-            scope.forget(call)
-            self._put_away(call, now)
-
-    def _record(self, call: OpenCall) -> Row:
-        missed = gaps.uncovered(self.scopes[call.merge_key], call)
-        if call.told is None:
-            return record(call, self.rules.short_abandon_seconds, missed)
-        return weigh.record(call, self.rules.short_abandon_seconds, missed)
-
-    def _revise(self, call: OpenCall, now: int) -> None:
-        row, said = self._record(call), call.said
-        call.next_due = call.events + (call.events // 8 if call.events > LONG else 0)
-        if said is not None:
-            keys = row.keys() - REVISION if row["state"] == "ended" else MILESTONE
-            if all(row[key] == said[key] for key in keys):
-                return
-        self._emit(call, row, now)
-
-    def _emit(self, call: OpenCall, row: Row, now: int) -> None:
-        call.rev += 1
-        row["rev"], row["updated_at"], row["events"] = call.rev, now, call.events
-        call.said, call.said_bytes, call.changed = row, wire.write_call(row), False
-        self.out.append(Output(key=call.id.encode(), value=call.said_bytes))
-
-    def _merge(self, scope: Scope, gone: OpenCall, now: int) -> None:
-        """A call that was found to be part of an older one says so, if anything was said of it."""
-        self.ending.pop(gone, None)
-        if gone.said is None:
-            return
-        if not self.silent:
-            into = scope.into(gone)
-            self._emit(gone, {**gone.said, "state": "merged", "merged_into": into.id}, now)
-        self._put_away(gone, now)
-
-    def _put_away(self, call: OpenCall, now: int) -> None:
-        self.past.put((call.merge_key, call.id), call.said_bytes, wire.read_said(call.said_bytes), now or None)
-
-    def _amend(self, key: Key, finished: Record, event: Row, now: int) -> None:
-        """A late fact of a finished call: the whole record again, one revision on."""
-        row = wire.read_call(finished.value)
-        if late.amend(row, event):
-            self._say_again(key, row, 1, now)
-
-    def _say_again(self, key: Key, row: Row, events: int, now: int) -> None:
-        row["rev"] += 1
-        row["updated_at"], row["events"] = now, row["events"] + events
-        value = wire.write_call(row)
-        self.past.put(key, value, wire.read_said(value), now)
-        self.out.append(Output(key=key[1].encode(), value=value))
+        self.revisions.await_end(call)
+        self.revisions.revise(call, now)
 
 
 def open_stage(settings: config.Settings, clock: Clock) -> Stage:  # noqa: ARG001 - every stage is opened alike
