@@ -45,8 +45,11 @@ _PACKAGES = "asterisk asterisk-config asterisk-modules asterisk-core-sounds-en-g
 class Version:
     """An Asterisk as one release of Debian has it."""
 
+    number: str
     suite: str
     packages: str
+    moving: bool = False
+    """The release changes from day to day: what cannot be installed from it today is not to be had."""
 
     @property
     def recipe(self) -> str:
@@ -54,13 +57,14 @@ class Version:
 
 
 VERSIONS: Mapping[str, Version] = {
-    "16": Version(suite="bullseye", packages=f"{_PACKAGES} asterisk-voicemail"),
-    "22": Version(suite="sid", packages=_PACKAGES),
+    "16": Version(number="16", suite="bullseye", packages=f"{_PACKAGES} asterisk-voicemail"),
+    "22": Version(number="22", suite="sid", packages=_PACKAGES, moving=True),
 }
 """By the number that Asterisk gives them."""
 ZONE = "Europe/Brussels"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TAIL = 2000
+_REASON = 300
 
 # The child dies when its parent does, and with the first process of its pid namespace everything below it.
 ISOLATED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -151,8 +155,13 @@ def _build(folder: Path, version: Version, say: Say) -> None:
         except BaseException:
             build.kill()  # interrupted: nobody goes on building behind the lock's back
             raise
+    told = log.read_text(errors="replace")
+    if build.returncode != 0 and not version.moving:
+        raise RuntimeError(f"building Asterisk failed; the end of {log}:\n{told[-_TAIL:]}")
     if build.returncode != 0:
-        raise RuntimeError(f"building Asterisk failed; the end of {log}:\n{log.read_text(errors='replace')[-_TAIL:]}")
+        raise UnavailableError(f"Debian {version.suite} gives none today; the end of {log}: {told[-_REASON:]}")
+    if not told.splitlines()[-1].startswith(f"Asterisk {version.number}."):
+        raise UnavailableError(f"Debian {version.suite} has {told.splitlines()[-1]} now")
     (half / "recipe").write_text(version.recipe, encoding="ascii")
     half.rename(folder)
     say("Asterisk: ready")
