@@ -193,7 +193,7 @@ class Fold:
             if late_for is not None or not sources.begins(row, source):
                 return
             call = scope.begin(row, row["call_id"] or row["leg_id"], offset, now)
-        elif row["event_id"] in call.seen:
+        elif row["event_id"] in call.seen or self._bounded(scope, call, row, now):
             return
         merged = False
         if source == "cdr" or not scope.settled(call, row):

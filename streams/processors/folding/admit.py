@@ -68,7 +68,7 @@ def _little(row: Row) -> None:
             part["ring_s"] = None
     answered = [part["ring_s"] for part in row["segments"] if part["result"] == "answered"]
     row["ring_s"] = answered[0] if answered else None
-    row["ivr_s"] = None
+    row["ivr_s"] = row["parked_s"] = None
     if row["hangup_by"] == "system":
         gave_up = row["queue_visits"] and row["queue_visits"][-1]["reason"] == "abandoned"
         row["hangup_by"] = "caller" if gave_up else ""

@@ -13,8 +13,8 @@ from streams.processors.folding.legs import Leg, age
 FLAG = "truncated"
 _ENOUGH = 3 / 4
 """Of the bound: what must not be left over after making room, or there would be none at the next event."""
-_OF_LEG = 4
-"""What a leg counts for: about the events that it is told by."""
+_OF_LEG = 2
+"""What a leg counts for: the events that it is told by at least."""
 
 
 def make_room(call: OpenCall) -> Collection[str]:
@@ -27,14 +27,18 @@ def make_room(call: OpenCall) -> Collection[str]:
     call.facts = [fact for fact in call.facts if not (_attempt(fact.type) and (fact.peer in gone or fact.leg in gone))]
     call.seen.clear()
     call.flags.add(FLAG)
+    if call.told is not None and call.told.cel is not None:
+        make_room(call.told.cel)
     return gone
 
 
 def kept(call: OpenCall) -> int:
-    """How many facts the call holds, legs and what is told of them counted in."""
-    return len(call.facts) + sum(
-        _OF_LEG + len(leg.stays) + len(leg.holds) + len(leg.music) for leg in call.legs.values()
-    )
+    """How many facts the call holds, legs and what is told of them counted in, and what records tell."""
+    legs = sum(_OF_LEG + len(leg.stays) + len(leg.holds) + len(leg.music) for leg in call.legs.values())
+    told = call.told
+    if told is None:
+        return len(call.facts) + legs
+    return len(call.facts) + legs + len(told.cdr) + len(told.queue_log) + (kept(told.cel) if told.cel else 0)
 
 
 def full(call: OpenCall, most: int) -> bool:
@@ -43,7 +47,8 @@ def full(call: OpenCall, most: int) -> bool:
 
 def passed_over(call: OpenCall, row: Row, now: int) -> bool:
     """Whether a full call takes in of the event that it came, and no more than that."""
-    if row["type"] == "leg.ended" and row["leg_id"] in call.legs:
+    cel = call.told.cel if call.told is not None else None
+    if row["type"] == "leg.ended" and (row["leg_id"] in call.legs or (cel is not None and row["leg_id"] in cel.legs)):
         return False
     call.events += 1
     call.changed = True

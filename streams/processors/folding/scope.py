@@ -148,6 +148,7 @@ class Scope:
             self.names.add(call, row)
         call.seen.add(row["event_id"])
         call.events += 1
+        call.since_room += 1
         call.changed = call.changed or matters(call, row, source)
         call.touched = self.heard_at = now
         self.latest = max(self.latest, row["ts"])

@@ -1,5 +1,7 @@
 """A call may ring a thousand times or be a conference of days: what it costs is bounded, and the record says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.events import Call
@@ -8,6 +10,7 @@ from streams.processors.folding import bounds
 from streams.runtime import config
 from tests.streams.processors.folding.openings import talking
 from tests.streams.processors.folding.script import Script, feed, finals, fold, only
+from tests.streams.processors.folding.told import cel
 
 MOST = 200
 
@@ -65,6 +68,19 @@ def test_what_is_held_is_bounded() -> None:
     known = only(fold(holds.events, call_events=MOST))
     assert (known.state, known.outcome, known.quality) == ("final", "answered", ("truncated",))
     assert known.events == len(holds.events)
+
+
+def test_records_of_a_call_are_bounded_too() -> None:
+    """What CEL alone tells of a wait of a thousand rings costs no more, and the call comes to its end."""
+    call = ringing_on(100)
+    call.asks_to_hang_up("C")
+    call.leave("C", "support", "abandoned")
+    call.end("C")
+    rows = replace(call, events=cel(call.events))
+    task = Fold(config.Fold(call_events=MOST), 0)
+    assert most_kept(task, rows) <= MOST * 1.25
+    known = only(fold(rows.events, call_events=MOST))
+    assert (known.state, known.hangup_by, known.quality) == ("final", "caller", ("records", "truncated"))
 
 
 def test_a_conference_of_many_is_one_call_up_to_the_bound() -> None:
