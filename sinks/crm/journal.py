@@ -31,6 +31,7 @@ JOURNALED = frozenset({"ended", "final"})
 
 _LINE, _TEXT = 250, 10_000
 _ESTIMATED = "Times are estimated: the PBX could not be read for a while."
+_INCOMPLETE = "The PBX did not tell all of this call: something here may be missing or wrong."
 
 
 def entry(call: Call, crm: str) -> dict[str, str]:
@@ -116,6 +117,8 @@ def _notes(call: Call) -> Iterator[str]:
         yield _note(note)
     if {"gap", "estimated"} & set(call.quality):
         yield _ESTIMATED
+    elif {"incomplete", "inferred"} & set(call.quality):
+        yield _INCOMPLETE
 
 
 def _note(note: Note) -> str:

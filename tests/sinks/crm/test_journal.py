@@ -87,6 +87,13 @@ def test_an_internal_call_looks_nobody_up() -> None:
 def test_an_estimated_call_says_so() -> None:
     """Whoever reads the entry knows not to trust its times."""
     assert "estimated" in entry(call(quality=("gap", "estimated")), "crm")["notes"]
+
+
+@pytest.mark.parametrize("flag", ["incomplete", "inferred"])
+def test_a_call_that_lost_an_event_says_so(flag: str) -> None:
+    """The person who reads it is told that it may be wrong; one that was mended from records is not doubted."""
+    assert "may be missing or wrong" in entry(call(quality=(flag,)), "crm")["notes"]
+    assert "missing" not in entry(call(quality=("gap_resolved",)), "crm")["notes"]
     assert entry(call(), "crm")["notes"] == ""
 
 
