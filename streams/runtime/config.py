@@ -80,7 +80,7 @@ class Fold(_Section):
     workers: int = Field(default=1, ge=1)
     """Processes that `up` starts."""
     grace_seconds: float = Field(default=2.0, gt=0)
-    """Wait after the last leg before a call is final."""
+    """Wait after the last leg before a call is final: as long as an event may come late, by the PBX's clock and by ours."""
     records_grace_seconds: float = Field(default=15.0, gt=0)
     """The same where only records (CEL, CDR, queue_log) tell of a call, and before late ones complete it: rows come one by one."""
     amend_seconds: float = Field(default=86_400, gt=0)
