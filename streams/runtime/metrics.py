@@ -47,6 +47,9 @@ OPEN_CALLS = _gauge("open_calls", "Calls that the fold holds open.", ["partition
 CALLS_DIFFER = _counter(
     "calls_differing", "Calls whose sources (AMI, CEL, CDR) contradict each other by more than rounding.", ["pbx"]
 )
+CALLS_INCOMPLETE = _counter(
+    "calls_incomplete", "Calls of which the PBX's events contradict each other: one or more never came.", ["pbx"]
+)
 CONTACTS = _gauge("contacts", "Numbers that enrichment knows.", [])
 
 DEAD_LETTERS = _counter(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from streams.processors.folding import gaps, late, weigh, wire
+from streams.processors.folding import doubts, gaps, late, weigh, wire
 from streams.processors.folding.calls import OpenCall, Row
 from streams.processors.folding.compare import FLAG
 from streams.processors.folding.past import Key, Past, Record
@@ -86,6 +86,8 @@ class Revisions:
             if told and weigh.contradicted(call, gaps.uncovered(scope, call)):
                 row["quality"] = sorted({*row["quality"], FLAG})
                 metrics.CALLS_DIFFER.labels(call.pbx).inc()
+            if doubts.FLAG in row["quality"]:
+                metrics.CALLS_INCOMPLETE.labels(call.pbx).inc()
             self._emit(call, row, now)
             del self.ending[call]
             scope.forget(call)

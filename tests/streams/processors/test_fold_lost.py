@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from producers.adapter import Context, Frame
@@ -102,11 +103,13 @@ def test_every_call_of_a_real_asterisk(case: str) -> None:
 
 
 def test_a_doubt_has_one_word() -> None:
-    """It is a flag like the others, and alone where nothing else is known to be wrong."""
+    """It is a flag like the others, alone where nothing else is known to be wrong, and counted once a call."""
+    before = REGISTRY.get_sample_value("trunkline_calls_incomplete_total", {"pbx": "main"}) or 0
     for truth, told in simulated(3, 10):
         if truth["kind"] == "queue_answered":
             rest = [each for name, rows in told if name != "QueueCallerJoin customer" for each in rows]
             (call,) = records(rest).values()
             assert call.quality == (doubts.FLAG,)
+            assert REGISTRY.get_sample_value("trunkline_calls_incomplete_total", {"pbx": "main"}) == before + 1
             return
     pytest.fail("no queue call among ten")
