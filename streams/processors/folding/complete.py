@@ -73,6 +73,8 @@ def _extend(row: Row, late: Row, *, whole: bool) -> None:
     row["sources"] = _sources(row, late)
     talked = [part for part in row["segments"] if part["connected_at"] is not None and part["kind"] != "consult"]
     _sum_up(row, late, talked)
+    if whole and late["agent"]:
+        row["agent"] = late["agent"]  # also one of whom it is not known when he took the call
     if not whole:
         _talked(row, talked)
     elif late["talk_s"] is not None and _apart(row, late):
