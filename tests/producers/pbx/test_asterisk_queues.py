@@ -147,3 +147,39 @@ def test_a_record_has_utc_times() -> None:
     assert (event.data["billsec"], event.data["disposition"], event.data["src"]) == ("0", "NO ANSWER", "0470123401")
     assert "answer_us" not in event.data
     assert event.customer_number == "+32470123401"
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ("TIMEOUT", {"reason": "timeout"}),
+        ("JOINEMPTY", {"reason": "empty", "joined": "0"}),
+        ("LEAVEUNAVAIL", {"reason": "empty"}),
+        ("FULL", {"reason": "full", "joined": "0"}),
+        ("WITHDRAW", {"reason": "withdrawn"}),
+    ],
+)
+def test_why_a_queue_was_left(value: str, data: dict[str, str]) -> None:
+    """Only a variable tells it; of all other variables nothing is read."""
+    told = one("VarSet", {**leg("", "1.1"), "Variable": "QUEUESTATUS", "Value": value})
+    assert (told.type, told.leg_id, told.queue, told.data) == ("queue.left", "main:1.1", "", data)
+    assert read("VarSet", {**leg("", "1.1"), "Variable": "QUEUESTATUS", "Value": "CONTINUE"}) == []
+    assert read("VarSet", {**leg("", "1.1"), "Variable": "DIALSTATUS", "Value": value}) == []
+
+
+def test_which_file_is_recorded_to_and_which_queue_comes() -> None:
+    """MixMonitorStart names no file; and a queue that lets nobody in is named by the dialplan's step alone."""
+    file = one("VarSet", {**leg("", "1.1"), "Variable": "MIXMONITOR_FILENAME", "Value": "/rec/1.wav"})
+    assert (file.type, file.data) == ("recording.started", {"file": "/rec/1.wav"})
+    step = one("Newexten", {**leg("", "1.1"), "Application": "Queue", "AppData": "sales,tT,,,45"})
+    assert (step.type, step.data) == ("leg.updated", {"app": "Queue", "queue": "sales"})
+
+
+def test_a_call_back_is_dialled_by_nobody() -> None:
+    """The PBX shows the house's own number to the leg that it dials: only the dial string names the customer."""
+    dest = leg("Dest", "1.1", name="PJSIP/trunk-00000001", CallerIDNum="025550101", ConnectedLineNum="025550101")
+    event = one("DialBegin", {**dest, "DialString": "0470123401@trunk"})
+    assert (event.leg_id, event.peer_leg_id, event.customer_number) == ("", "main:1.1", "+32470123401")
+    assert event.data["outside"] == "+32470123401"
+    inside = one("DialBegin", {**leg("Dest", "1.1", name="PJSIP/201-00000001"), "DialString": "201"})
+    assert "outside" not in inside.data
