@@ -6,6 +6,7 @@ import tempfile
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import psutil
 from confluent_kafka.admin import AdminClient
@@ -97,6 +98,6 @@ def _settings(kafka: str, folder: Path, port: int) -> Settings:
     admin = AdminClient({"bootstrap.servers": kafka})
     for future in admin.create_topics([NewTopic(name, 1) for name in topics]).values():
         future.result(30)
-    own = {"host": "127.0.0.1", "port": port, "username": "bench", "secret": SecretStr(SECRET)}
+    own: dict[str, Any] = {"host": "127.0.0.1", "port": port, "username": "bench", "secret": SecretStr(SECRET)}
     pbx = Pbx(adapter="asterisk_ami", numbers=Numbers(country="BE", extensions=EXTENSIONS, outside_prefix="9"), **own)
     return Settings(data_dir=folder / "data", kafka=broker, pbx={"bench": pbx})
