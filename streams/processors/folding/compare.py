@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from streams.processors.folding.calls import Row
 from streams.processors.folding.fill import whole
-from streams.processors.folding.legs import Leg
+from streams.processors.folding.legs import Leg, age
 from streams.processors.folding.sources import span
 from streams.processors.folding.times import MICRO, Interval, stays
 
@@ -32,18 +32,15 @@ def ends_differ(legs: Mapping[str, Leg], rows: Iterable[Row], missed: Sequence[I
     """Whether the CDRs of the channel that the call began with end more than rounding away from it.
 
     A CDR has whole seconds, and dates nothing else of a leg surely: rows of attempts that nobody answered need not be
-    written (`unanswered=no`), so the first one is not always the beginning.
+    written (`unanswered=no`), so the first one is not always the beginning. The own row of who takes a parked call or
+    comes to a conference ends when he has got there, not with his leg.
     """
-    told: dict[str, int] = {}
-    for row in rows:
-        told[row["leg_id"]] = max(span(row)[1], told.get(row["leg_id"], 0))
-    for name, end in told.items():
-        leg = legs.get(name)
-        if leg is None or not leg.direction or leg.local or not whole(leg, missed):
-            continue
-        if abs((leg.ended_at or 0) - end) > 2 * MICRO:
-            return True
-    return False
+    people = (leg for leg in legs.values() if not leg.local)
+    first = min(people, key=lambda leg: (age(leg.id, leg.created_at), leg.created_at), default=None)
+    if first is None or not first.direction or not whole(first, missed):
+        return False
+    ends = [span(row)[1] for row in rows if row["leg_id"] == first.id]
+    return bool(ends) and abs((first.ended_at or 0) - max(ends)) > 2 * MICRO
 
 
 def _bridged(leg: Leg) -> int:
