@@ -34,7 +34,7 @@ def test_sections_that_work_have_no_fault() -> None:
             {"pbx": {"main": {**AMI, "adapter": "asterix"}}},
             "pbx.main.adapter: there is no connector 'asterix'; there are: asterisk_ami, asterisk_cdr, asterisk_cel, asterisk_queue_log",
         ),
-        ({"crm": {"crm": {"connector": "ledger"}}}, "there is no connector 'ledger'; there are: sandbox"),
+        ({"crm": {"crm": {"connector": "ledger"}}}, "there is no connector 'ledger'; there are: "),
         ({"crm": {"crm": {"connector": "../x"}}}, "crm.crm.connector: there is no connector"),
         ({"pbx": {"main": {**AMI, "hots": "h"}}}, "pbx.main.hots: there is no such key; did you mean host?"),
         ({"pbx": {"main": {**AMI, "port": "many"}}}, "pbx.main.port: input should be a valid integer"),

@@ -1,0 +1,234 @@
+"""Odoo's connector under the laws of every CRM, and what is Odoo's own, against one in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from sinks.crm.connector import Connector, Entry, Portal
+from sinks.crm.odoo import OdooPortal, _external_id, _ours
+from streams.clients.crm import UnknownContact
+from streams.clients.odoo import Config, connect
+from streams.runtime import plugins
+from streams.runtime.clock import ManualClock
+from streams.runtime.errors import Reject, Retry
+from tests.contracts.crm_laws import NUMBER, TOKEN, Bench, CrmLaws
+from tests.fakes.odoo import DATABASE, LOGIN, Odoo, not_saved, rpc, rpc_error
+from tests.sinks.crm.calls import call, recorded
+
+T = TypeVar("T")
+CONFIG = Config(url="http://odoo.test", database=DATABASE, login=LOGIN, password=SecretStr(TOKEN), country="FR")
+FIELDS = {"subject": "Inbound call", "started_at": "2023-11-14T22:13:20Z", "notes": "Ada: rang & said <b>\nbye"}
+
+
+class LoggedIn(httpx.AsyncBaseTransport):
+    """Lets the log-in through, and sends everything else on the road."""
+
+    def __init__(self, odoo: Odoo, road: httpx.AsyncBaseTransport) -> None:
+        self._odoo, self._road = odoo, road
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        on = self._odoo.transport if b'"common"' in await request.aread() else self._road
+        return await on.handle_async_request(request)
+
+
+class Lettered:
+    """The portal with contacts that are called C1, C2 for 1, 2, as the laws call them."""
+
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+        self.patch_call, self.drop_call = self._patch, portal.drop_call
+
+    async def find_by_phone(self, number: str) -> Sequence[str]:
+        return [f"C{found}" for found in await self._portal.find_by_phone(number)]
+
+    async def put_call(self, call_id: str, fields: Mapping[str, str]) -> str:
+        return await self._portal.put_call(call_id, _numbered(fields))
+
+    async def _patch(self, external_id: str, fields: Mapping[str, str]) -> None:
+        await self._portal.patch_call(external_id, _numbered(fields))
+
+    async def confirm(self, call_id: str) -> Sequence[Entry]:
+        found = await self._portal.confirm(call_id)
+        return [replace(entry, fields=_lettered(entry.fields)) for entry in found]
+
+
+def _numbered(fields: Mapping[str, str]) -> dict[str, str]:
+    return {k: v.removeprefix("C") if k == "contact_id" else v for k, v in fields.items()}
+
+
+def _lettered(fields: Mapping[str, str]) -> dict[str, str]:
+    return {k: f"C{v}" if k == "contact_id" and v else v for k, v in fields.items()}
+
+
+class Far:
+    """Odoo as the laws want a CRM."""
+
+    told: Mapping[str, httpx.Response] = {
+        "throttled": httpx.Response(429, headers={"retry-after": "2"}),
+        "down": httpx.Response(503),
+        "busy": rpc(not_saved()),
+        "denied": rpc_error("odoo.exceptions.AccessDenied"),
+        "invalid": rpc_error("odoo.exceptions.ValidationError"),
+    }
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.odoo = Odoo(TOKEN, lambda: self.clock.now() // 1_000_000)
+        self.transport = self.odoo.transport
+        # The landline of C1 is not in its phone_sanitized, which has the mobile number; C2's number ends like C1's.
+        self.odoo.create("res.partner", name="Zoë", phone="01 23 45 67 89", mobile="06 12 34 56 78")
+        self.odoo.create("res.partner", name="Bea", phone="+32 23 45 67 89")
+
+    @asynccontextmanager
+    async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
+        async with connect(CONFIG, self.clock, rate=1000, transport=LoggedIn(self.odoo, transport)) as client:
+            yield Lettered(OdooPortal(client, CONFIG))
+
+    def entries(self) -> list[tuple[str, Mapping[str, str]]]:
+        names = {_external_id(f"main:{n}"): f"main:{n}" for n in range(10)}
+        return [
+            (names[m["message_id"][1:-1].partition("@")[0]], _lettered(_ours(m)))
+            for m in self.odoo.tables["mail.message"].values()
+        ]
+
+
+@pytest.fixture
+def far() -> Far:
+    """Odoo in memory."""
+    return Far()
+
+
+class TestOdoo(CrmLaws):
+    """Every law."""
+
+
+def with_portal(far: Far, verb: Callable[[OdooPortal], Awaitable[T]], **keys: Any) -> T:
+    """What a verb of a new session returns."""
+
+    async def ask() -> T:
+        config = replace(CONFIG, **keys)
+        async with connect(config, far.clock, rate=1000, transport=far.transport) as client:
+            return await verb(OdooPortal(client, config))
+
+    return asyncio.run(ask())
+
+
+def note(far: Far) -> dict[str, Any]:
+    (found,) = far.odoo.tables["mail.message"].values()
+    return found
+
+
+def test_it_is_found_by_its_file_name() -> None:
+    """The file's name is the connector's."""
+    assert plugins.load("sinks.crm", "odoo", Connector).config is Config
+
+
+@pytest.mark.parametrize("api", ["jsonrpc", "json2"])
+def test_both_ways_in_write_the_same(far: Far, api: str) -> None:
+    """A call of Odoo 19 is the same record as one of Odoo 14."""
+
+    async def written(portal: OdooPortal) -> Sequence[Entry]:
+        made = await portal.put_call("main:1", FIELDS | {"contact_id": "1"})
+        await portal.patch_call(made, {"recording": "https://pbx.test/1?a=1&b=2"})
+        return await portal.confirm("main:1")
+
+    (entry,) = with_portal(far, written, api=api)
+    told = {k: v for k, v in entry.fields.items() if v}
+    assert told == FIELDS | {"contact_id": "1", "recording": "https://pbx.test/1?a=1&b=2"}
+
+
+def test_the_same_call_put_twice_is_one_note(far: Far) -> None:
+    """The external id is Odoo's own key: even without the ledger nothing is doubled."""
+    first = with_portal(far, lambda p: p.put_call("main:1", FIELDS))
+    assert with_portal(far, lambda p: p.put_call("main:1", FIELDS)) == first
+    assert len(far.odoo.tables["mail.message"]) == 1
+
+
+def test_outside_text_stays_text(far: Far) -> None:
+    """What a caller is named, and what an agent noted, is no markup in the body."""
+    with_portal(far, lambda p: p.put_call("main:1", FIELDS | {"customer_name": "<script>x</script>"}))
+    assert "<script" not in note(far)["body"]
+    assert "&lt;b&gt;<br>bye" in note(far)["body"]
+
+
+def test_what_a_person_wrote_into_the_body_stays(far: Far) -> None:
+    """A later revision replaces its own rows, adds new ones, and takes away what is empty now."""
+    made = with_portal(far, lambda p: p.put_call("main:1", FIELDS | {"queue": "support"}))
+    body = f"<p>Call back!</p>{note(far)['body']}<p>Done.</p>"
+    far.odoo.write("mail.message", int(made), body=body)
+    with_portal(far, lambda p: p.patch_call(made, {"queue": "", "recording": "1.wav", "notes": "n"}))
+    assert note(far)["body"] == (
+        "<p>Call back!</p><ul><li><b>Notes</b>: n</li><li><b>Recording</b>: 1.wav</li></ul><p>Done.</p>"
+    )
+
+
+def test_a_row_that_a_person_edited_is_not_overwritten(far: Far) -> None:
+    """Under the ledger: the edited subject and result stay, the recording arrives."""
+    bench = Bench(far)
+    bench.write(call())
+    made = note(far)
+    body = made["body"].replace("<b>Result</b>: answered", "<b>Result</b>: sold!")
+    far.odoo.write("mail.message", made["id"], body=body, subject="Sale")
+    bench.write(replace(recorded(call()), outcome="missed"))
+    ((_, fields),) = far.entries()
+    assert (fields["result"], fields["subject"], fields["recording"]) == ("sold!", "Sale", "1.wav")
+
+
+def test_a_contact_that_is_gone_is_told(far: Far) -> None:
+    """Odoo says only that it saved nothing, or that it is forbidden; so the contact is looked for."""
+    with pytest.raises(UnknownContact):
+        with_portal(far, lambda p: p.put_call("main:1", FIELDS | {"contact_id": "9"}))
+    made = with_portal(far, lambda p: p.put_call("main:1", FIELDS | {"contact_id": "1"}))
+    for wrong in ("9", "x"):
+        with pytest.raises(UnknownContact):
+            with_portal(far, lambda p: p.patch_call(made, {"contact_id": wrong}))  # noqa: B023 - called at once
+
+
+def test_a_call_of_nobody_known_stands_where_the_setting_says(far: Far) -> None:
+    """On no document, or on the one of `unknown_on`; it moves to the contact once there is one."""
+    made = with_portal(far, lambda p: p.put_call("main:1", FIELDS))
+    assert (note(far)["model"], note(far)["res_id"]) == (False, 0)
+    with_portal(far, lambda p: p.patch_call(made, {"contact_id": ""}), unknown_on="res.partner:2")
+    assert (note(far)["model"], note(far)["res_id"]) == ("res.partner", 2)
+    with_portal(far, lambda p: p.patch_call(made, {"contact_id": "1"}))
+    assert (note(far)["model"], note(far)["res_id"]) == ("res.partner", 1)
+
+
+def test_a_row_that_is_never_saved_is_refused_in_the_end(far: Far) -> None:
+    """A conflict of two writers and a bad row read the same; the one ends, the other does not."""
+    far.transport = httpx.MockTransport(lambda r: far.odoo.answer(r) if b"common" in r.content else rpc(not_saved()))
+
+    async def until_refused(portal: OdooPortal) -> int:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                await portal.put_call("main:1", FIELDS)
+            except Retry:
+                assert tries < 100
+            except Reject:
+                return tries
+
+    assert with_portal(far, until_refused) == 8
+
+
+def test_a_number_is_found_in_any_spelling_and_field(far: Far) -> None:
+    """Mobile and landline of the same contact, with and without the country; never another country's."""
+    far.odoo.create("res.partner", phone="+33 (0)1.23.45.67.89 x12")
+    far.odoo.create("res.partner", phone="0123456789", active=False)
+    assert with_portal(far, lambda p: p.find_by_phone(NUMBER)) == ["1", "3"]
+    assert with_portal(far, lambda p: p.find_by_phone("+33612345678")) == ["1"]
+
+
+def test_call_ids_never_meet_in_an_external_id() -> None:
+    """Dots would end it, and what replaces them must not stand for itself."""
+    ids = ["main:1.2", "main:1_2", "main:1_2e_2", "main_3a_1.2", "MAIN:1.2", "main:1 2"]
+    names = {_external_id(i) for i in ids}
+    assert len(names) == len(ids)
+    assert not [n for n in names if "." in n]
