@@ -108,6 +108,8 @@ class Worker:
                     self._serve(session)
             except Retry as e:
                 metrics.STREAM_ABORTED.labels(self._stage.name).inc()
+                # A batch that outlived its transaction on a starved machine must not be tried at the same size for ever.
+                self._limit = max(1, self._limit // 2)
                 if self._stop.is_set():
                     return
                 wait = self._backoff.wait(e.after)

@@ -10,7 +10,7 @@ from streams.runtime import pipeline
 from streams.runtime.clock import ManualClock
 from streams.runtime.pipeline import Message, Output, Refused, Stage, Worker
 from tests.streams.runtime.once import Once
-from tests.support.memory import MemoryLog
+from tests.support.memory import Fault, MemoryLog
 
 
 def test_a_pause_of_the_worker_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +38,15 @@ def test_a_pause_of_the_worker_is_no_silence(monkeypatch: pytest.MonkeyPatch) ->
     stage = Stage(name="once", source="topic", target="topic-out", window_s=60, open=lambda _: Listening())
     Worker(stage, log.clock, log.stop).run(log.connect)
     assert told[:4] == ["a", "b", "c", "silence"]
+
+
+def test_a_batch_that_did_not_get_through_is_tried_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that outlives its transaction on a starved machine would do so again and again; then it grows again."""
+    monkeypatch.setattr(pipeline, "BATCH", 8)
+    log = MemoryLog("topic", ManualClock(), threading.Event())
+    log.feed(Fault.COMMIT, *(b"%d" % n for n in range(20)))
+    stage = Stage(name="once", source="topic", target="topic-out", window_s=60, open=lambda _: Once())
+    Worker(stage, log.clock, log.stop).run(log.connect)
+    reads = [effect for effect in log.effects if effect.startswith("read ")]
+    assert reads == ["read 8", "read 4", "read 8", "read 8"]
+    assert log.values("topic-out") == [b"%d" % n for n in range(20)]
