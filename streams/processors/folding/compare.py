@@ -23,7 +23,7 @@ def legs_differ(mine: Mapping[str, Leg], other: Mapping[str, Leg], missed: Seque
         pairs = ((one.created_at, leg.created_at), (one.answered_at, leg.answered_at), (one.ended_at, leg.ended_at))
         if any(None not in pair and abs((pair[0] or 0) - (pair[1] or 0)) > MICRO for pair in pairs):
             return True
-        if abs(_bridged(one) - _bridged(leg)) > MICRO:
+        if leg.stays and abs(_bridged(one) - _bridged(leg)) > MICRO:  # bridges need not be told
             return True
     return False
 
