@@ -6,6 +6,9 @@ the record or finds the one it made before, also when eight of them come at once
 are told `ids: false` inside a 200). Subject, date and contact are columns of the note, the other fields are a list in
 its body, a row each; a row is replaced only as long as it reads as the ledger knows it, and whatever else a person
 wrote into the body stays.
+
+A note always stands on a document, for Odoo 14 cannot move one that stands on none: calls of nobody known are on the
+contact of Odoo's user that we write as, or on the document of `unknown_on`.
 """
 
 import html
@@ -22,7 +25,7 @@ from sinks.crm.journal import FIELDS
 from streams.clients.crm import Gone, UnknownContact, e164
 from streams.clients.odoo import Config, OdooClient, connect
 from streams.runtime.clock import Clock
-from streams.runtime.errors import Reject, Retry
+from streams.runtime.errors import Fatal, Reject, Retry
 
 _LABELS = {
     "direction": "Direction",
@@ -39,6 +42,7 @@ _LABELS = {
 }
 _FIELD_OF = {label: field for field, label in _LABELS.items()}
 _ROW = re.compile(r"<li><b>([^<]*)</b>: (.*?)</li>", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][^>]*>")  # Odoo stores "<%" as it is
 _READ = ["subject", "date", "model", "res_id", "body"]
 _CONTACT = "res.partner"
 _REFUSALS = 8
@@ -50,8 +54,9 @@ _LAST_DIGITS = 8
 class OdooPortal:
     """Notes in one Odoo."""
 
-    def __init__(self, client: OdooClient, config: Config) -> None:
-        self._client, self._config = client, config
+    def __init__(self, client: OdooClient, config: Config, home: tuple[str, int]) -> None:
+        """`home` is the document, as model and id, that calls of nobody known are noted on."""
+        self._client, self._config, self._home = client, config, home
         self._refused: Counter[str] = Counter()
 
     async def find_by_phone(self, number: str) -> Sequence[str]:
@@ -78,7 +83,7 @@ class OdooPortal:
             "body": _with_rows("", fields),
         }
         model, res_id = self._document(fields.get("contact_id", ""))
-        columns |= {"model": model, "res_id": str(res_id or "")}
+        columns |= {"model": model, "res_id": str(res_id)}
         told = await self._client.call(
             "mail.message", "load", repeatable=False, fields=list(columns), data=[list(columns.values())]
         )
@@ -103,7 +108,7 @@ class OdooPortal:
         if "contact_id" in fields:
             await self._require(fields["contact_id"])
             model, res_id = self._document(fields["contact_id"])
-            changes |= {"model": model or False, "res_id": res_id}
+            changes |= {"model": model, "res_id": res_id}
         if _LABELS.keys() & fields.keys():
             changes["body"] = _with_rows(message["body"] or "", fields)
         await self._client.call("mail.message", "write", [message["id"]], vals=changes)
@@ -115,7 +120,7 @@ class OdooPortal:
     async def confirm(self, call_id: str) -> Sequence[Entry]:
         domain = [["message_id", "=", _message_id(call_id)]]
         found = await self._client.rows("mail.message", domain, _READ, order="id")
-        return [Entry(external_id=str(m["id"]), fields=_ours(m)) for m in found]
+        return [Entry(external_id=str(m["id"]), fields=_ours(m, self._home)) for m in found]
 
     async def _message(self, external_id: str) -> dict[str, Any]:
         """Raises Gone; Odoo itself does nothing, and says nothing, when it deletes a record that is not there."""
@@ -136,10 +141,9 @@ class OdooPortal:
 
     def _document(self, contact_id: str) -> tuple[str, int]:
         """Model and id of what the note stands on."""
-        if contact_id:
-            return _CONTACT, int(contact_id) if contact_id.isdecimal() else 0
-        model, _, res_id = self._config.unknown_on.partition(":")
-        return model, int(res_id) if model else 0
+        if not contact_id:
+            return self._home
+        return _CONTACT, int(contact_id) if contact_id.isdecimal() else 0
 
 
 def _last_digits(number: str) -> str:
@@ -183,24 +187,38 @@ def _with_rows(body: str, fields: Mapping[str, str]) -> str:
     return f"{head}{added}{end}{tail}" if end else f"{kept}<ul>{added}</ul>"
 
 
-def _ours(message: Mapping[str, Any]) -> dict[str, str]:
+def _ours(message: Mapping[str, Any], home: tuple[str, int]) -> dict[str, str]:
     """The fields of a note under our names."""
     fields = dict.fromkeys(FIELDS, "")
     for row in _ROW.finditer(message["body"] or ""):
         if field := _FIELD_OF.get(row[1]):
-            text = re.sub(r"<[^>]*>", "", re.sub(r"<br\s*/?>", "\n", row[2]))
+            text = _TAG.sub("", re.sub(r"<br\s*/?>", "\n", row[2]))
             fields[field] = html.unescape(text)
     fields["subject"] = message["subject"] or ""
     fields["started_at"] = f"{message['date']}Z".replace(" ", "T") if message["date"] else ""
-    fields["contact_id"] = str(message["res_id"]) if message["model"] == _CONTACT and message["res_id"] else ""
+    if message["model"] == _CONTACT and (_CONTACT, message["res_id"]) != home:
+        fields["contact_id"] = str(message["res_id"])
     return fields
+
+
+async def home_of(client: OdooClient, config: Config) -> tuple[str, int]:
+    """Where calls of nobody known are noted."""
+    if not config.unknown_on:
+        user = await client.rows("res.users", [["login", "=", config.login]], ["partner_id"])
+        if not user:
+            raise Fatal("Odoo has no user of this name: set `login` of this CRM, also with a key")
+        return _CONTACT, int(user[0]["partner_id"][0])
+    model, _, record = config.unknown_on.partition(":")
+    if not (model and record.isdecimal()):
+        raise Fatal("`unknown_on` of this CRM must be a document as model:id, say mail.channel:1")
+    return model, int(record)
 
 
 @asynccontextmanager
 async def open_portal(config: Config, clock: Clock) -> AsyncIterator[Portal]:
     """A session with the journal's share of the rate limit."""
     async with connect(config, clock, rate=config.rate_per_s) as client:
-        yield OdooPortal(client, config)
+        yield OdooPortal(client, config, await home_of(client, config))
 
 
 connector = Connector(config=Config, open=open_portal)

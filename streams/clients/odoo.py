@@ -39,7 +39,7 @@ class Config(PortalConfig):
     database: str = ""
     """Its database."""
     login: str = ""
-    """The user that calls are written as, with `api = "jsonrpc"`: rights to contacts and to sales are enough."""
+    """The user that calls are written as: rights to contacts and to sales are enough."""
     password: SecretStr = _NO_PASSWORD
     """That user's API key (Odoo 14 and later), or password."""
     api: Literal["jsonrpc", "json2"] = "jsonrpc"
@@ -47,8 +47,8 @@ class Config(PortalConfig):
     phone_fields: tuple[str, ...] = ("phone", "mobile")
     """Fields of a contact that hold a number."""
     unknown_on: str = ""
-    """Document that calls of nobody known are noted on, as model:id, say mail.channel:1. Empty: the note stands on no
-    document until the call is matched, and only the user above sees it."""
+    """Document that calls of nobody known are noted on until they are matched, as model:id, say mail.channel:1. Empty:
+    the contact of the user above."""
     ids_s: float = 60.0
     """Pause between two looks at which contacts there are: Odoo tells nobody what was deleted or merged away."""
 

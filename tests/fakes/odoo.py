@@ -13,7 +13,8 @@ import httpx
 
 DATABASE, LOGIN, UID = "crm", "trunkline", 7
 _CONTACT, _NOTE = "res.partner", "mail.message"
-_MODELS = {_CONTACT, _NOTE}
+_USER = "res.users"
+_MODELS = {_CONTACT, _NOTE, _USER}
 _EMPTY: Mapping[str, Mapping[str, Any]] = {
     _CONTACT: {
         "name": "",
@@ -24,6 +25,7 @@ _EMPTY: Mapping[str, Mapping[str, Any]] = {
         "user_id": False,
         "active": True,
     },
+    _USER: {"login": "", "partner_id": False},
     _NOTE: {"subject": False, "date": False, "model": False, "res_id": 0, "body": "", "message_id": False},
 }
 _CONFLICT = "could not serialize access due to concurrent update\n"
@@ -135,12 +137,12 @@ class Odoo:
         """All rows or none."""
         rows = [dict(zip(fields, row, strict=True)) for row in data]
         for row in rows:
-            if row["model"] and int(row["res_id"]) not in self.tables[row["model"]]:
+            if int(row["res_id"]) not in self.tables[row["model"]]:
                 return not_saved("The requested operation cannot be completed due to security restrictions.")
         ids = []
         for row in rows:
             name = row.pop("id")
-            values = {k: v or False for k, v in row.items() if "/" not in k} | {"res_id": int(row["res_id"] or 0)}
+            values = {k: v or False for k, v in row.items() if "/" not in k} | {"res_id": int(row["res_id"])}
             if name not in self.xmlids:
                 self.xmlids[name] = self.create(model)
             self._write(model, [self.xmlids[name]], values)
@@ -153,6 +155,8 @@ class Odoo:
                 raise OdooError("odoo.exceptions.MissingError")
             if vals.get("model") and vals["res_id"] not in self.tables[vals["model"]]:
                 raise OdooError("odoo.exceptions.AccessError")
+            if "model" in vals and not self.tables[model][record]["model"] and "message_id" not in vals:
+                raise OdooError("builtins.KeyError")  # Odoo 14 cannot move a note that stands on nothing
             self.write(model, record, **vals)
         return True
 

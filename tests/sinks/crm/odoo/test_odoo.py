@@ -11,19 +11,20 @@ import pytest
 from pydantic import SecretStr
 
 from sinks.crm.connector import Connector, Entry, Portal
-from sinks.crm.odoo import OdooPortal, _external_id, _ours
+from sinks.crm.odoo import OdooPortal, _external_id, _ours, home_of
 from streams.clients.crm import UnknownContact
 from streams.clients.odoo import Config, connect
 from streams.runtime import plugins
 from streams.runtime.clock import ManualClock
-from streams.runtime.errors import Reject, Retry
+from streams.runtime.errors import Fatal, Reject, Retry
 from tests.contracts.crm_laws import NUMBER, TOKEN, Bench, CrmLaws
 from tests.fakes.odoo import DATABASE, LOGIN, Odoo, not_saved, rpc, rpc_error
 from tests.sinks.crm.calls import call, recorded
 
 T = TypeVar("T")
+HOME = ("res.partner", 3)
 CONFIG = Config(url="http://odoo.test", database=DATABASE, login=LOGIN, password=SecretStr(TOKEN), country="FR")
-FIELDS = {"subject": "Inbound call", "started_at": "2023-11-14T22:13:20Z", "notes": "Ada: rang & said <b>\nbye"}
+FIELDS = {"subject": "Inbound call", "started_at": "2023-11-14T22:13:20Z", "notes": "Ada: rang & said <b> <% x %>\nbye"}
 
 
 class LoggedIn(httpx.AsyncBaseTransport):
@@ -84,16 +85,18 @@ class Far:
         # The landline of C1 is not in its phone_sanitized, which has the mobile number; C2's number ends like C1's.
         self.odoo.create("res.partner", name="Zoë", phone="01 23 45 67 89", mobile="06 12 34 56 78")
         self.odoo.create("res.partner", name="Bea", phone="+32 23 45 67 89")
+        self.odoo.create("res.partner", name="Trunkline")
+        self.odoo.create("res.users", login=LOGIN, partner_id=[3, "Trunkline"])
 
     @asynccontextmanager
     async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
         async with connect(CONFIG, self.clock, rate=1000, transport=LoggedIn(self.odoo, transport)) as client:
-            yield Lettered(OdooPortal(client, CONFIG))
+            yield Lettered(OdooPortal(client, CONFIG, HOME))
 
     def entries(self) -> list[tuple[str, Mapping[str, str]]]:
         names = {_external_id(f"main:{n}"): f"main:{n}" for n in range(10)}
         return [
-            (names[m["message_id"][1:-1].partition("@")[0]], _lettered(_ours(m)))
+            (names[m["message_id"][1:-1].partition("@")[0]], _lettered(_ours(m, HOME)))
             for m in self.odoo.tables["mail.message"].values()
         ]
 
@@ -114,7 +117,7 @@ def with_portal(far: Far, verb: Callable[[OdooPortal], Awaitable[T]], **keys: An
     async def ask() -> T:
         config = replace(CONFIG, **keys)
         async with connect(config, far.clock, rate=1000, transport=far.transport) as client:
-            return await verb(OdooPortal(client, config))
+            return await verb(OdooPortal(client, config, await home_of(client, config)))
 
     return asyncio.run(ask())
 
@@ -154,7 +157,15 @@ def test_outside_text_stays_text(far: Far) -> None:
     """What a caller is named, and what an agent noted, is no markup in the body."""
     with_portal(far, lambda p: p.put_call("main:1", FIELDS | {"customer_name": "<script>x</script>"}))
     assert "<script" not in note(far)["body"]
-    assert "&lt;b&gt;<br>bye" in note(far)["body"]
+    assert "&lt;b&gt; &lt;% x %&gt;<br>bye" in note(far)["body"]
+
+
+def test_odoo_stores_a_template_mark_as_it_is(far: Far) -> None:
+    """Its sanitiser does so on purpose; it reads back as text all the same."""
+    with_portal(far, lambda p: p.put_call("main:1", FIELDS))
+    far.odoo.write("mail.message", 1, body=note(far)["body"].replace("&lt;%", "<%").replace("%&gt;", "%>"))
+    ((_, fields),) = far.entries()
+    assert fields["notes"] == FIELDS["notes"]
 
 
 def test_what_a_person_wrote_into_the_body_stays(far: Far) -> None:
@@ -191,18 +202,27 @@ def test_a_contact_that_is_gone_is_told(far: Far) -> None:
 
 
 def test_a_call_of_nobody_known_stands_where_the_setting_says(far: Far) -> None:
-    """On no document, or on the one of `unknown_on`; it moves to the contact once there is one."""
+    """On the contact of the user, or on the document of `unknown_on`; it moves to the contact once there is one."""
     made = with_portal(far, lambda p: p.put_call("main:1", FIELDS))
-    assert (note(far)["model"], note(far)["res_id"]) == (False, 0)
+    assert (note(far)["model"], note(far)["res_id"]) == HOME
+    ((_, fields),) = far.entries()
+    assert fields["contact_id"] == ""
     with_portal(far, lambda p: p.patch_call(made, {"contact_id": ""}), unknown_on="res.partner:2")
     assert (note(far)["model"], note(far)["res_id"]) == ("res.partner", 2)
     with_portal(far, lambda p: p.patch_call(made, {"contact_id": "1"}))
     assert (note(far)["model"], note(far)["res_id"]) == ("res.partner", 1)
 
 
+@pytest.mark.parametrize("keys", [{"unknown_on": "mail.channel"}, {"unknown_on": ":1"}, {"api": "json2", "login": "x"}])
+def test_where_that_cannot_be_a_person_is_told(far: Far, keys: dict[str, str]) -> None:
+    """Before a call is written."""
+    with pytest.raises(Fatal, match=r"unknown_on|login"):
+        with_portal(far, lambda p: p.confirm("main:1"), **keys)
+
+
 def test_a_row_that_is_never_saved_is_refused_in_the_end(far: Far) -> None:
     """A conflict of two writers and a bad row read the same; the one ends, the other does not."""
-    far.transport = httpx.MockTransport(lambda r: far.odoo.answer(r) if b"common" in r.content else rpc(not_saved()))
+    far.transport = httpx.MockTransport(lambda r: rpc(not_saved()) if b"load" in r.content else far.odoo.answer(r))
 
     async def until_refused(portal: OdooPortal) -> int:
         tries = 0
@@ -222,7 +242,7 @@ def test_a_number_is_found_in_any_spelling_and_field(far: Far) -> None:
     """Mobile and landline of the same contact, with and without the country; never another country's."""
     far.odoo.create("res.partner", phone="+33 (0)1.23.45.67.89 x12")
     far.odoo.create("res.partner", phone="0123456789", active=False)
-    assert with_portal(far, lambda p: p.find_by_phone(NUMBER)) == ["1", "3"]
+    assert with_portal(far, lambda p: p.find_by_phone(NUMBER)) == ["1", "4"]
     assert with_portal(far, lambda p: p.find_by_phone("+33612345678")) == ["1"]
 
 
