@@ -20,51 +20,12 @@ from streams.runtime.errors import Fatal, Reject, Retry
 from tests.contracts.crm_laws import NUMBER, TOKEN, Bench, CrmLaws
 from tests.fakes.odoo import DATABASE, LOGIN, Odoo, not_saved, rpc, rpc_error
 from tests.sinks.crm.calls import call, recorded
+from tests.sinks.crm.odoo.far import Lettered, LoggedIn
 
 T = TypeVar("T")
-HOME = ("res.partner", 3)
+HOME, IDS = ("res.partner", 3), {"C1": "1", "C2": "2"}
 CONFIG = Config(url="http://odoo.test", database=DATABASE, login=LOGIN, password=SecretStr(TOKEN), country="FR")
 FIELDS = {"subject": "Inbound call", "started_at": "2023-11-14T22:13:20Z", "notes": "Ada: rang & said <b> <% x %>\nbye"}
-
-
-class LoggedIn(httpx.AsyncBaseTransport):
-    """Lets the log-in through, and sends everything else on the road."""
-
-    def __init__(self, odoo: Odoo, road: httpx.AsyncBaseTransport) -> None:
-        self._odoo, self._road = odoo, road
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        on = self._odoo.transport if b'"common"' in await request.aread() else self._road
-        return await on.handle_async_request(request)
-
-
-class Lettered:
-    """The portal with contacts that are called C1, C2 for 1, 2, as the laws call them."""
-
-    def __init__(self, portal: Portal) -> None:
-        self._portal = portal
-        self.patch_call, self.drop_call = self._patch, portal.drop_call
-
-    async def find_by_phone(self, number: str) -> Sequence[str]:
-        return [f"C{found}" for found in await self._portal.find_by_phone(number)]
-
-    async def put_call(self, call_id: str, fields: Mapping[str, str]) -> str:
-        return await self._portal.put_call(call_id, _numbered(fields))
-
-    async def _patch(self, external_id: str, fields: Mapping[str, str]) -> None:
-        await self._portal.patch_call(external_id, _numbered(fields))
-
-    async def confirm(self, call_id: str) -> Sequence[Entry]:
-        found = await self._portal.confirm(call_id)
-        return [replace(entry, fields=_lettered(entry.fields)) for entry in found]
-
-
-def _numbered(fields: Mapping[str, str]) -> dict[str, str]:
-    return {k: v.removeprefix("C") if k == "contact_id" else v for k, v in fields.items()}
-
-
-def _lettered(fields: Mapping[str, str]) -> dict[str, str]:
-    return {k: f"C{v}" if k == "contact_id" and v else v for k, v in fields.items()}
 
 
 class Far:
@@ -90,14 +51,19 @@ class Far:
 
     @asynccontextmanager
     async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
-        async with connect(CONFIG, self.clock, rate=1000, transport=LoggedIn(self.odoo, transport)) as client:
-            yield Lettered(OdooPortal(client, CONFIG, HOME))
+        async with connect(CONFIG, self.clock, rate=1000, transport=LoggedIn(self.odoo.transport, transport)) as client:
+            yield Lettered(OdooPortal(client, CONFIG, HOME), IDS)
 
     def entries(self) -> list[tuple[str, Mapping[str, str]]]:
         names = {_external_id(f"main:{n}"): f"main:{n}" for n in range(10)}
+        letters = {found: name for name, found in IDS.items()}
         return [
-            (names[m["message_id"][1:-1].partition("@")[0]], _lettered(_ours(m, HOME)))
+            (
+                names[m["message_id"][1:-1].partition("@")[0]],
+                fields | {"contact_id": letters.get(fields["contact_id"], "")},
+            )
             for m in self.odoo.tables["mail.message"].values()
+            for fields in [_ours(m, HOME)]
         ]
 
 
