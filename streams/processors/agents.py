@@ -120,8 +120,7 @@ class Agents:
             steps.forget_records(person, row)
         else:
             steps.apply(person, row, self._wrapup)
-        snapshot = row["synthetic"] and not record
-        yield from self._say(person, row, estimated=snapshot, precision=row["ts_precision"])
+        yield from self._say(person, row, estimated=row["synthetic"] and not record, precision=row["ts_precision"])
 
     def _of_source(self, site: Site, row: Row) -> Iterator[Output]:
         """What a snapshot does not show is over; who is in no queue of it any more, only if no other reader saw that."""
@@ -133,7 +132,7 @@ class Agents:
         at = int(data.get("audit_us") or row["ts"])
         for person in [p for p in self.people.values() if (p.tenant, p.pbx) == (row["tenant"], row["pbx"])]:
             for leg in [leg for leg in person.legs.values() if leg.leg_id not in alive and leg.at < at]:
-                steps.end(person, leg.leg_id, leg.interface, at)
+                steps.end(person, leg.leg_id, leg.interface, at, shown=True)
             for member in list(person.memberships.values()) if members else ():
                 if member.active and member.queue and member.at < at and (person.id, member.queue) not in members:
                     steps.leave(person, member.queue, at)

@@ -1,6 +1,7 @@
 """What each event changes in what is known of an agent.
 
-A fact is taken when it is not older than the one that it replaces, so a copy or a straggler changes nothing. Channels
+A fact is taken when it is not older than the one that it replaces, so a copy or a straggler changes nothing; but it may
+date a fact that only a snapshot had shown. Channels
 that are seen tell of calls more exactly than the telephone's own state, which follows them by some milliseconds: it counts
 where no channel is seen (a call that the filters hide, a PBX that tells no channels).
 """
@@ -22,6 +23,9 @@ _HOLDS = {"hold.started": "hold", "hold.ended": "on_call", "bridge.joined": "on_
 _OFF_HOOK = frozenset({"3", "4", "6"})
 _LIVE = {"3": "on_call", "4": "on_call", "5": "ringing", "6": "on_call"}
 """ChannelState of a leg.live."""
+
+_TOLD = frozenset({"logged_out", "paused", "available"})
+"""What an event may say of a membership, where it does not tell `paused`."""
 
 Wrapup = Callable[[str, Membership | None], float]
 """Seconds of wrap-up after a call of a queue, for its account of the agent."""
@@ -47,10 +51,13 @@ def apply(person: Person, row: Row, wrapup: Wrapup) -> None:
         _leg(person, row, state)
 
 
-def end(person: Person, leg_id: str, interface: str, ts: int) -> None:
-    """A channel is gone, and its telephone is free unless it has another."""
+def end(person: Person, leg_id: str, interface: str, ts: int, *, shown: bool = False) -> None:
+    """A channel is gone, as it tells or as a snapshot shows, and its telephone is free unless it has another."""
     leg, phone = person.legs.get(leg_id), person.phones.get(interface)
     person.heard.pop(("hold", leg_id), None)
+    if not shown and leg is None and phone is not None and phone.freed_at == phone.at:
+        at = person.dated("phone", interface, ts, phone.at, same=phone.state == "available")
+        person.phones[interface] = phone = replace(phone, freed_at=at, at=at)
     if (leg is not None and ts < leg.at) or (leg is None and (phone is None or ts <= (phone.freed_at or 0))):
         return
     person.legs.pop(leg_id, None)
@@ -58,12 +65,16 @@ def end(person: Person, leg_id: str, interface: str, ts: int) -> None:
         before = Phone(interface=interface, state="unknown", at=ts) if phone is None else phone
         busy = leg is None or any(each.interface == interface for each in person.legs.values())
         state, freed_at = before.state if busy else "available", max(ts, before.freed_at or ts)
+        if leg is not None:
+            person.changed("phone", interface, ts, leg.at, shown=shown)
         person.phones[interface] = replace(before, state=state, freed_at=freed_at, at=max(ts, before.at))
 
 
 def leave(person: Person, queue: str, ts: int) -> None:
-    """The agent is no member of the queue any more."""
-    person.memberships[queue] = replace(person.memberships[queue], active=False, paused=False, reason="", at=ts)
+    """The agent is no member of the queue any more, as a snapshot shows."""
+    old = person.memberships[queue]
+    person.changed("queue", queue, ts, person.last("queue", queue, old.at), shown=True)
+    person.memberships[queue] = replace(old, active=False, paused=False, reason="", at=ts)
 
 
 def forget_records(person: Person, row: Row) -> None:
@@ -95,15 +106,26 @@ def _told(person: Person, row: Row) -> None:
             leg = AgentLeg(leg_id=row["leg_id"], call_id=row["call_id"], interface=where, state="login", at=row["ts"])
             person.legs[leg.leg_id] = leg
     elif not phone:  # all queues at once
-        for each in [name for name, known in person.memberships.items() if known.active]:
+        for each in [name for name, known in person.memberships.items() if known.active or row["ts"] < known.at]:
             _member(person, row, each)
 
 
 def _member(person: Person, row: Row, queue: str) -> None:
     data, ts, old = row["data"], row["ts"], person.memberships.get(queue)
-    if person.late("queue", queue, ts, old.at if old is not None else 0):
-        return
-    state = data.get("state", "")
+    before = person.last("queue", queue, old.at if old is not None else 0)
+    new = _membership(old, row, queue)
+    if person.late("queue", queue, ts, before):
+        if old is not None and not _shown(row) and ("paused" in data or data.get("state") in _TOLD):
+            same = (new.active, new.paused, new.reason) == (old.active, old.paused, old.reason)
+            person.memberships[queue] = replace(old, at=person.dated("queue", queue, ts, old.at, same=same))
+    elif old is None or replace(new, at=old.at) != old:
+        person.changed("queue", queue, ts, before, shown=_shown(row))
+        person.memberships[queue] = new
+
+
+def _membership(old: Membership | None, row: Row, queue: str) -> Membership:
+    """What a queue's word makes of the agent's membership."""
+    data, state = row["data"], row["data"].get("state", "")
     active = state != "logged_out"
     paused = old is not None and old.paused
     if "paused" in data:
@@ -115,19 +137,22 @@ def _member(person: Person, row: Row, queue: str) -> None:
     reason = data.get("reason", old.reason if old is not None and old.paused else "") if paused else ""
     own = _seconds(data.get("wrapup_s", ""))
     wrapup_s = own or (old.wrapup_s if old is not None and "wrapup_s" not in data else None)
-    new = Membership(queue=queue, active=active, paused=paused, reason=reason, wrapup_s=wrapup_s, at=ts)
-    if old is None or replace(new, at=old.at) != old:
-        person.memberships[queue] = new
+    return Membership(queue=queue, active=active, paused=paused, reason=reason, wrapup_s=wrapup_s, at=row["ts"])
 
 
 def _phone(person: Person, row: Row, interface: str, state: str) -> None:
     ts, old = row["ts"], person.phones.get(interface)
-    if not interface or person.late("phone", interface, ts, old.at if old is not None else 0):
+    before = person.last("phone", interface, old.at if old is not None else 0)
+    if not interface or person.late("phone", interface, ts, before):
+        seen = any(leg.interface == interface for leg in person.legs.values())
+        if old is not None and not _shown(row) and not seen:
+            at = person.dated("phone", interface, ts, old.at, same=state == old.state)
+            person.phones[interface] = replace(old, at=at)
         return
     if not row["queue"] and state in ("available", "unavailable"):
         for leg in list(person.legs.values()):  # nothing is alive on a telephone that is not in use: its end was lost
             if leg.interface == interface and leg.state != "login" and ts - leg.at > SETTLE:
-                end(person, leg.leg_id, interface, ts)
+                end(person, leg.leg_id, interface, ts, shown=_shown(row))
     if any(leg.interface == interface for leg in person.legs.values()):
         return
     old = person.phones.get(interface)
@@ -135,7 +160,13 @@ def _phone(person: Person, row: Row, interface: str, state: str) -> None:
         return
     if old is None or old.state != state:
         freed_at = None if old is None else old.freed_at
+        person.changed("phone", interface, ts, before, shown=_shown(row))
         person.phones[interface] = Phone(interface=interface, state=state, freed_at=freed_at, at=ts)
+
+
+def _shown(row: Row) -> bool:
+    """Whether a snapshot shows it: the PBX does not tell since when."""
+    return bool(row["synthetic"]) and row["data"].get("source") not in RECORDS
 
 
 def _of_leg(row: Row) -> str:
