@@ -11,8 +11,10 @@ from pydantic import SecretStr
 
 from sinks.crm.connector import Connector, Portal
 from sinks.crm.journal import FIELDS
-from sinks.crm.sandbox import SandboxPortal
-from streams.clients.sandbox import Config, connect
+from sinks.crm.rest import RestPortal
+from streams.clients.rest.load import load
+from streams.clients.rest.session import connect
+from streams.clients.sandbox import MAPPING, Config
 from streams.embedded.crm.contacts import ContactIn, Contacts
 from streams.embedded.crm.faults import Faults
 from streams.embedded.crm.server import application
@@ -48,8 +50,8 @@ class Sandbox:
     @asynccontextmanager
     async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
         config = Config(url="http://127.0.0.1", token=SecretStr(TOKEN), country="FR")
-        async with connect(config, self.clock, rate=1000, transport=transport) as client:
-            yield SandboxPortal(client, config.country)
+        async with connect(load(MAPPING), config, self.clock, rate=1000, transport=transport) as session:
+            yield RestPortal(session, config.country)
 
     def entries(self) -> list[tuple[str, Mapping[str, str]]]:
         rows = self.db.execute("SELECT * FROM activities").fetchall()

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP client: what each answer means, by status and code."""
+"""The sandbox over HTTP, by its mapping: what each answer means, by status and code."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,10 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from streams.clients.crm import Expired, Gone, Unknown, UnknownContact
-from streams.clients.sandbox import Config, SandboxClient, connect
+from streams.clients.rest.load import load
+from streams.clients.rest.session import connect
+from streams.clients.sandbox import MAPPING, Config
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Reject, Retry
 
+JOURNAL = load(MAPPING).journal
 CONFIG = Config(url="http://crm.test", token=SecretStr("a-token"))
 
 
@@ -23,13 +26,14 @@ def ask(
 
     async def one() -> object:
         async with AsyncExitStack() as stack:
-            session = connect(CONFIG, clock or ManualClock(), rate=100, transport=httpx.MockTransport(handler))
-            client: SandboxClient = await stack.enter_async_context(session)
+            transport = httpx.MockTransport(handler)
+            opened = connect(load(MAPPING), CONFIG, clock or ManualClock(), rate=100, transport=transport)
+            session = await stack.enter_async_context(opened)
             if method == "post":
-                return await client.post("/api/activities", {})
+                return (await session.ask(JOURNAL.put, {"call_id": "x"})).body
             if method == "patch":
-                return await client.patch("/api/activities/1", {})
-            return await client.get("/api/activities", call_id="x")
+                return (await session.ask(JOURNAL.patch, {"external_id": "1"})).body
+            return (await session.ask(JOURNAL.confirm, {"call_id": "x"})).body
 
     return asyncio.run(one())
 
@@ -115,11 +119,11 @@ def test_a_throttled_answer_makes_everybody_hold() -> None:
 
     async def two() -> float:
         transport = httpx.MockTransport(lambda _: answers.pop(0))
-        async with connect(CONFIG, clock, rate=100, transport=transport) as client:
+        async with connect(load(MAPPING), CONFIG, clock, rate=100, transport=transport) as session:
             with pytest.raises(Retry) as raised:
-                await client.get("/api/contacts")
+                await session.ask(JOURNAL.find, {"number": "+33123456789"})
             assert raised.value.after == 4
-            await client.get("/api/contacts")
+            await session.ask(JOURNAL.find, {"number": "+33123456789"})
         return clock.monotonic()
 
     assert asyncio.run(two()) >= 4
@@ -129,7 +133,7 @@ def test_without_an_address_a_person_is_told() -> None:
     """An empty url is filled by `trunkline up`, or by a person."""
 
     async def open_it() -> None:
-        async with connect(Config(), ManualClock(), rate=1):
+        async with connect(load(MAPPING), Config(), ManualClock(), rate=1):
             pass
 
     with pytest.raises(Fatal, match="url"):

@@ -97,10 +97,10 @@ def test_the_environment_finds_a_name_in_any_case_and_with_hyphens(tmp_path: Pat
 
 @pytest.mark.parametrize("file", ["reference.toml", "minimal.toml"])
 def test_the_shipped_configurations_load(file: str) -> None:
-    """What an operator copies works, up to the secrets and addresses that only he knows."""
+    """What an operator copies works, up to the secrets, addresses and mapping that only he knows."""
     path = Path(connectors.__file__).parents[2] / "deploy/config" / file
     found = config.load(path, {})
     keys = {
         line.split(":")[0].rpartition(".")[2] for line in "\n".join(t for _, t in connectors.faults(found)).split("\n")
     }
-    assert keys <= {"host", "username", "secret"}
+    assert keys <= {"host", "username", "secret", "mapping"}
