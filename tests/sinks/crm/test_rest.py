@@ -45,6 +45,7 @@ class Acme:
         file = folder / "acme.toml"
         file.write_text(example.text(), encoding="utf-8")
         self.mapping, self.clock = str(file), ManualClock()
+        self.described = load(self.mapping)
         strangers = [example.person(f"S{n}", "S", "", f"+3{n} 23 45 67 89") for n in range(1, 9)]
         self.crm = example.Crm(
             TOKEN,
@@ -57,8 +58,14 @@ class Acme:
     @asynccontextmanager
     async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
         config = Config(mapping=self.mapping, url="http://127.0.0.1/", token=SecretStr(TOKEN), country="FR")
-        async with connect(load(self.mapping), config, self.clock, rate=1000, transport=transport) as session:
+        async with connect(self.described, config, self.clock, rate=1000, transport=transport) as session:
             yield RestPortal(session, config.country)
+
+    def change(self, verb: str, **keys: Any) -> None:
+        """Another mapping: these keys of a verb."""
+        journal = self.described.journal
+        request = getattr(journal, verb).model_copy(update=keys)
+        self.described = self.described.model_copy(update={"journal": journal.model_copy(update={verb: request})})
 
     def entries(self) -> list[tuple[str, Mapping[str, str]]]:
         """Read by hand: not with the code that is tested."""
@@ -142,15 +149,22 @@ def test_an_entry_without_an_id_is_in_doubt(far: Acme) -> None:
         ask(far, "put_call", "m:1", {}, answer=httpx.Response(200, json={"data": {}}))
 
 
-@pytest.mark.parametrize("body", [{"date": []}, {"data": {}}, {"data": [{"uuid": ""}]}, {"data": [{}]}])
+@pytest.mark.parametrize("body", [{"date": []}, {"data": {}}, {"data": [{"uuid": ""}]}, {"data": [{}]}, {"data": [7]}])
 def test_an_answer_of_another_shape_needs_a_person(far: Acme, body: Any) -> None:
     """Taken for "nobody" or "no entry" it would make doubles."""
-    answer = httpx.Response(200, json=body)
-    marked = [{**item, "call": {"source": "[trunkline m:1]"}} for item in body["data"]] if body.get("data") else None
-    if marked:
-        answer = httpx.Response(200, json={"data": marked})
-    with pytest.raises(Fatal, match="mend the mapping"):
-        ask(far, "confirm", "m:1", answer=answer)
+    far.change("find", numbers=(), pages=None)
+    far.change("confirm", contains={})
+    for verb, wanted in (("find_by_phone", NUMBER), ("confirm", "m:1")):
+        with pytest.raises(Fatal, match="mend the mapping"):
+            ask(far, verb, wanted, answer=httpx.Response(200, json=body))
+
+
+@pytest.mark.parametrize(("name", "sent"), [("number", NUMBER), ("digits", NUMBER[1:]), ("national", NUMBER[3:])])
+def test_a_number_is_asked_for_as_the_crm_wants_it(far: Acme, name: str, sent: str) -> None:
+    """Not every search takes E.164."""
+    far.change("find", body={"phone": f"{{{name}}}", "from": "{cursor}"})
+    assert ask(far, "find_by_phone", NUMBER) == ["C1"]
+    assert {json.loads(request.content)["phone"] for request in far.crm.asked} == {sent}
 
 
 def test_a_search_without_an_end_needs_a_person(far: Acme) -> None:
