@@ -69,7 +69,7 @@ class RestContacts:
             owner=_text(item, fields.owner),
             priority=priority if isinstance(priority, int) else 0,
             segment=_text(item, fields.segment),
-            updated_at=told(item, fields.updated_at),
+            updated_at=told(item, *fields.updated_at),
         )
 
 

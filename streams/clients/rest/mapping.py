@@ -126,6 +126,9 @@ class Scan(Search):
     """How {since} is written."""
 
 
+PathOrPaths = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
 class ContactFields(Table):
     """Paths in a contact."""
 
@@ -133,8 +136,9 @@ class ContactFields(Table):
     """Joined by a blank."""
     numbers: tuple[str, ...]
     """Of all its numbers, such as phones[].value."""
-    updated_at: str
-    """RFC 3339, or a number of seconds or milliseconds."""
+    updated_at: PathOrPaths
+    """RFC 3339, or a number of seconds or milliseconds; of several the first that has a value, for some CRMs say null
+    until the first change."""
     id: str = "id"
     kind: str = ""
     """person or company; empty: person."""

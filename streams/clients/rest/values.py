@@ -58,9 +58,10 @@ def micros(found: Any) -> int:
     return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
-def told(found: Any, where: str) -> int:
-    """A time that an answer must hold, in microseconds; Fatal when there is none at `where`."""
+def told(found: Any, *where: str) -> int:
+    """A time that an answer must hold, in microseconds, at the first path that has a value; Fatal when there is none."""
+    there = (template.first(found, path) for path in where)
     try:
-        return micros(template.first(found, where))
-    except (ValueError, OverflowError):
-        raise Fatal(f"the CRM's answer has no time at {where!r}: mend the mapping") from None
+        return micros(next(value for value in there if value is not None))
+    except (StopIteration, ValueError, OverflowError):
+        raise Fatal(f"the CRM's answer has no time at {' or '.join(where)}: mend the mapping") from None

@@ -111,7 +111,17 @@ def test_a_contact_that_is_not_there_is_gone(acme: tuple[str, example.Crm]) -> N
         ask(mapping, transport, lambda contacts: contacts.get("P9"))
 
 
-@pytest.mark.parametrize("wrong", [{"uuid": "x", "changed": "soon"}, {"uuid": "x"}, {"changed": "2026-01-01"}])
+def test_a_contact_that_never_changed_has_the_time_of_its_making(acme: tuple[str, example.Crm]) -> None:
+    """Where the CRM says null until the first change."""
+    item = {"uuid": "x", "changed": None, "made": "2026-01-01T00:00:00Z"}
+    page = ask(acme[0], httpx.MockTransport(lambda _: example.data([item])), lambda contacts: contacts.page("", None))
+    assert page.found[0].updated_at == NEW_YEAR
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"uuid": "x", "changed": "soon", "made": "2026-01-01"}, {"uuid": "x", "changed": None}, {"changed": "2026-01-01"}],
+)
 def test_a_contact_of_another_shape_needs_a_person(acme: tuple[str, example.Crm], wrong: dict[str, str]) -> None:
     """It cannot be kept, and must not be dropped."""
     transport = httpx.MockTransport(lambda _: example.data([wrong]))
