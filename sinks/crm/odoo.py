@@ -9,6 +9,10 @@ wrote into the body stays.
 
 A note always stands on a document, for Odoo 14 cannot move one that stands on none: calls of nobody known are on the
 contact of Odoo's user that we write as, or on the document of `unknown_on`.
+
+With `missed_task` an inbound call that nobody answered is an activity too, of the contact's owner: work to be done. It
+comes before the note, with an external id of its own, so that both are there once the note is; after that it belongs
+to its owner and is touched no more, but for a call that turns out to be part of another one.
 """
 
 import html
@@ -49,6 +53,23 @@ _REFUSALS = 8
 """`ids: false` has no code, only text in the database's language: a row that is refused so often is not a conflict of
 two writers, which ends within milliseconds, but its data."""
 _LAST_DIGITS = 8
+_QUIET = {"mail_activity_quick_update": True}
+"""Tells Odoo to mail nobody that there is something to do; it would also refuse a user without a mail address."""
+_MISSED = frozenset(
+    [
+        "voicemail",
+        "abandoned",
+        "queue_timeout",
+        "queue_empty",
+        "queue_full",
+        "closed",
+        "busy",
+        "no_answer",
+        "rejected",
+        "abandoned_ringing",
+    ]
+)
+"""Outcomes after which somebody should call back; who hung up at once, or was served by a menu, wants no call."""
 
 
 class OdooPortal:
@@ -84,17 +105,15 @@ class OdooPortal:
         }
         model, res_id = self._document(fields.get("contact_id", ""))
         columns |= {"model": model, "res_id": str(res_id)}
+        if self._config.missed_task and fields.get("direction") == "inbound" and fields.get("result") in _MISSED:
+            await self._task(name, fields)
         told = await self._client.call(
             "mail.message", "load", repeatable=False, fields=list(columns), data=[list(columns.values())]
         )
         if not told["ids"]:  # and nothing was saved
             await self._require(fields.get("contact_id", ""))
-            self._refused[name] += 1
-            if self._refused[name] < _REFUSALS:
-                raise Retry("Odoo did not save the note")
-        count = self._refused.pop(name, 0)
-        if not told["ids"]:
-            raise Reject(f"Odoo did not save the note, {count} times")
+            self._give_up_or_retry(name)
+        self._refused.pop(name, None)
         return str(told["ids"][0])
 
     async def patch_call(self, external_id: str, fields: Mapping[str, str]) -> None:
@@ -115,6 +134,11 @@ class OdooPortal:
 
     async def drop_call(self, external_id: str) -> None:
         message = await self._message(external_id)
+        if self._config.missed_task and message["message_id"]:
+            name = message["message_id"].strip("<>").partition("@")[0]
+            domain = [["module", "=", "__trunkline__"], ["name", "=", _task_id(name)]]
+            for task in await self._client.rows("ir.model.data", domain, ["res_id"]):
+                await self._client.call("mail.activity", "unlink", [task["res_id"]])
         await self._client.call("mail.message", "unlink", [message["id"]])
 
     async def confirm(self, call_id: str) -> Sequence[Entry]:
@@ -122,9 +146,40 @@ class OdooPortal:
         found = await self._client.rows("mail.message", domain, _READ, order="id")
         return [Entry(external_id=str(m["id"]), fields=_ours(m, self._home)) for m in found]
 
+    async def _task(self, name: str, fields: Mapping[str, str]) -> None:
+        """An activity on the contact for its owner, else for the user that we write as; the same again changes nothing."""
+        contact_id = fields.get("contact_id", "")
+        if not contact_id.isdecimal():
+            return
+        contact = await self._client.rows(_CONTACT, [["id", "=", int(contact_id)]], ["user_id"])
+        if not contact:
+            return
+        columns = {
+            "id": f"__trunkline__.{_task_id(name)}",
+            "res_model_id/id": "base.model_res_partner",
+            "res_id": contact_id,
+            "activity_type_id/id": "mail.mail_activity_data_call",
+            "summary": f"{fields.get('subject', '')}: {fields.get('customer_number', '')}",
+            "date_deadline": fields.get("started_at", "")[:10],
+        }
+        if contact[0]["user_id"]:
+            columns["user_id/.id"] = str(contact[0]["user_id"][0])
+        told = await self._client.call(
+            "mail.activity", "load", fields=list(columns), data=[list(columns.values())], context=_QUIET
+        )
+        if not told["ids"]:
+            self._give_up_or_retry(name)
+
+    def _give_up_or_retry(self, name: str) -> None:
+        """Raise Retry for a row that was not saved, Reject when that happened too often."""
+        self._refused[name] += 1
+        if self._refused[name] < _REFUSALS:
+            raise Retry("Odoo did not save it")
+        raise Reject(f"Odoo did not save it, {self._refused.pop(name)} times")
+
     async def _message(self, external_id: str) -> dict[str, Any]:
         """Raises Gone; Odoo itself does nothing, and says nothing, when it deletes a record that is not there."""
-        found = await self._client.rows("mail.message", [["id", "=", int(external_id)]], ["body"])
+        found = await self._client.rows("mail.message", [["id", "=", int(external_id)]], ["body", "message_id"])
         if not found:
             raise Gone(external_id)
         return found[0]
@@ -153,6 +208,10 @@ def _last_digits(number: str) -> str:
 def _external_id(call_id: str) -> str:
     """Odoo splits an external id at its one dot; what is neither letter nor digit is told by its code."""
     return "call_" + re.sub(r"[^A-Za-z0-9]", lambda c: f"_{ord(c[0]):x}_", call_id)
+
+
+def _task_id(name: str) -> str:
+    return name.replace("call_", "task_", 1)
 
 
 def _message_id(call_id: str) -> str:

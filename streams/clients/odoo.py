@@ -49,6 +49,8 @@ class Config(PortalConfig):
     unknown_on: str = ""
     """Document that calls of nobody known are noted on until they are matched, as model:id, say mail.channel:1. Empty:
     the contact of the user above."""
+    missed_task: bool = False
+    """Whether an inbound call of a contact that nobody answered is also an activity for the contact's owner."""
     ids_s: float = 60.0
     """Pause between two looks at which contacts there are: Odoo tells nobody what was deleted or merged away."""
 

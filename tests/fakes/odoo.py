@@ -13,8 +13,8 @@ import httpx
 
 DATABASE, LOGIN, UID = "crm", "trunkline", 7
 _CONTACT, _NOTE = "res.partner", "mail.message"
-_USER = "res.users"
-_MODELS = {_CONTACT, _NOTE, _USER}
+_USER, _TASK = "res.users", "mail.activity"
+_MODELS = {_CONTACT, _NOTE, _USER, _TASK}
 _EMPTY: Mapping[str, Mapping[str, Any]] = {
     _CONTACT: {
         "name": "",
@@ -26,6 +26,7 @@ _EMPTY: Mapping[str, Mapping[str, Any]] = {
         "active": True,
     },
     _USER: {"login": "", "partner_id": False},
+    _TASK: {"summary": False, "date_deadline": False, "res_id": 0, "user_id": False},
     _NOTE: {"subject": False, "date": False, "model": False, "res_id": 0, "body": "", "message_id": False},
 }
 _CONFLICT = "could not serialize access due to concurrent update\n"
@@ -57,7 +58,7 @@ class Odoo:
     def __init__(self, password: str, now: Callable[[], int]) -> None:
         self._password, self.now = password, now
         self.tables: dict[str, dict[int, dict[str, Any]]] = {model: {} for model in _MODELS}
-        self.xmlids: dict[str, int] = {}
+        self.xmlids: dict[str, tuple[str, int]] = {}
         self.transport: httpx.AsyncBaseTransport = httpx.MockTransport(self.answer)
         self.asked: list[str] = []
 
@@ -75,7 +76,7 @@ class Odoo:
     def unlink(self, model: str, record: int) -> None:
         """Delete, as a person does."""
         self.tables[model].pop(record, None)
-        self.xmlids = {name: of for name, of in self.xmlids.items() if of != record}
+        self.xmlids = {name: of for name, of in self.xmlids.items() if of != (model, record)}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """What the server answers."""
@@ -128,25 +129,41 @@ class Odoo:
         context: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         hidden = model == _CONTACT and (context or {}).get("active_test", True) and "active" not in str(domain)
-        found = [r for r in self.tables[model].values() if _fits(r, list(domain)) and not (hidden and not r["active"])]
+        table = self._external_ids() if model == "ir.model.data" else self.tables[model]
+        found = [r for r in table.values() if _fits(r, list(domain)) and not (hidden and not r["active"])]
         column, _, direction = order.partition(" ")
         found.sort(key=lambda r: r[column], reverse=direction == "desc")
         return [{"id": r["id"], **{f: r[f] for f in fields}} for r in found[:limit]]
 
-    def _load(self, model: str, fields: Sequence[str], data: Sequence[Sequence[str]]) -> dict[str, Any]:
-        """All rows or none."""
+    def _external_ids(self) -> dict[int, dict[str, Any]]:
+        named = enumerate(sorted((*name.split("."), model, of) for name, (model, of) in self.xmlids.items()))
+        return {n: {"id": n, "module": m, "name": x, "model": model, "res_id": of} for n, (m, x, model, of) in named}
+
+    def _load(
+        self,
+        model: str,
+        fields: Sequence[str],
+        data: Sequence[Sequence[str]],
+        context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """All rows or none. The user that we are has no mail address, so its activities must be quiet ones."""
+        if model == _TASK and not (context or {}).get("mail_activity_quick_update"):
+            return not_saved("Unable to log message, please configure the sender's email address.")
         rows = [dict(zip(fields, row, strict=True)) for row in data]
         for row in rows:
-            if int(row["res_id"]) not in self.tables[row["model"]]:
+            if int(row["res_id"]) not in self.tables[row.get("model", _CONTACT)]:
                 return not_saved("The requested operation cannot be completed due to security restrictions.")
         ids = []
         for row in rows:
             name = row.pop("id")
-            values = {k: v or False for k, v in row.items() if "/" not in k} | {"res_id": int(row["res_id"])}
+            values = {k.removesuffix("/.id"): v or False for k, v in row.items() if not k.endswith("/id")} | {
+                "res_id": int(row["res_id"])
+            }
             if name not in self.xmlids:
-                self.xmlids[name] = self.create(model)
-            self._write(model, [self.xmlids[name]], values)
-            ids.append(self.xmlids[name])
+                self.xmlids[name] = model, self.create(model)
+            _, record = self.xmlids[name]
+            self._write(model, [record], values)
+            ids.append(record)
         return {"ids": ids, "messages": []}
 
     def _write(self, model: str, ids: Sequence[int], vals: Mapping[str, Any]) -> bool:

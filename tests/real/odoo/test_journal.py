@@ -161,6 +161,25 @@ def test_a_call_of_a_merged_contact_goes_with_it(far: Far) -> None:
     assert "1.wav" in note["body"]
 
 
+def test_a_missed_call_is_work_for_the_contacts_owner(far: Far) -> None:
+    """One activity, though it is put twice; it goes with a note that is taken away."""
+    owner = far.odoo.ref("base.user_admin")
+    contact = int(far.ids["C1"])
+    far.odoo.admin("res.partner", "write", [contact], {"user_id": owner})
+    far.config = replace(far.config, missed_task=True)
+    fields = {"direction": "inbound", "result": "abandoned", "started_at": "2023-11-14T22:13:20Z", "contact_id": "C1"}
+
+    def tasks() -> list[int]:
+        domain = [["res_model", "=", "res.partner"], ["res_id", "=", contact]]
+        return [task["user_id"][0] for task in far.odoo.admin("mail.activity", "search_read", domain, ["user_id"])]
+
+    made = far.ask(lambda p: p.put_call("main:1", fields))
+    assert far.ask(lambda p: p.put_call("main:1", fields)) == made
+    assert tasks() == [owner]
+    far.ask(lambda p: p.drop_call(made))
+    assert tasks() == []
+
+
 class Clerk:
     """A journal without Kafka, on the real clock: calls through the lanes, eight at a time."""
 

@@ -186,6 +186,49 @@ def test_where_that_cannot_be_a_person_is_told(far: Far, keys: dict[str, str]) -
         with_portal(far, lambda p: p.confirm("main:1"), **keys)
 
 
+MISSED = FIELDS | {"direction": "inbound", "result": "abandoned", "customer_number": NUMBER, "contact_id": "1"}
+
+
+def tasks(far: Far) -> list[tuple[Any, ...]]:
+    return [(t["res_id"], t["user_id"], t["summary"]) for t in far.odoo.tables["mail.activity"].values()]
+
+
+def test_a_missed_call_is_work_for_the_contacts_owner(far: Far) -> None:
+    """One activity, whatever is written again; it goes with the note of a call that was part of another one."""
+    far.odoo.write("res.partner", 1, user_id=[9, "Ada"])
+    made = with_portal(far, lambda p: p.put_call("main:1", MISSED), missed_task=True)
+    with_portal(far, lambda p: p.put_call("main:1", MISSED), missed_task=True)
+    with_portal(far, lambda p: p.put_call("main:2", MISSED | {"contact_id": "2"}), missed_task=True)
+    assert tasks(far) == [(1, "9", f"Inbound call: {NUMBER}"), (2, False, f"Inbound call: {NUMBER}")]
+    with_portal(far, lambda p: p.drop_call(made), missed_task=True)
+    assert [on for on, _, _ in tasks(far)] == [2]
+    assert note(far)["res_id"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked_for"),
+    [
+        ({"result": "answered"}, True),
+        ({"result": "short_abandon"}, True),
+        ({"direction": "outbound"}, True),
+        ({"contact_id": ""}, True),
+        ({}, False),
+    ],
+)
+def test_other_calls_are_no_work(far: Far, changes: dict[str, str], asked_for: bool) -> None:
+    """Nor is any when it is not asked for; each is noted all the same."""
+    with_portal(far, lambda p: p.put_call("main:1", MISSED | changes), missed_task=asked_for)
+    assert tasks(far) == []
+    assert note(far)["message_type"] == "comment"
+
+
+def test_a_missed_call_of_a_contact_that_is_gone_is_told(far: Far) -> None:
+    """By the note, as for every call."""
+    with pytest.raises(UnknownContact):
+        with_portal(far, lambda p: p.put_call("main:1", MISSED | {"contact_id": "99"}), missed_task=True)
+    assert tasks(far) == []
+
+
 def test_a_row_that_is_never_saved_is_refused_in_the_end(far: Far) -> None:
     """A conflict of two writers and a bad row read the same; the one ends, the other does not."""
     far.transport = httpx.MockTransport(lambda r: rpc(not_saved()) if b"load" in r.content else far.odoo.answer(r))
