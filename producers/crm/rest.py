@@ -55,7 +55,9 @@ class RestContacts:
         )
 
     async def get(self, contact_id: str) -> Found:
-        return self._found((await self._session.ask(self._contacts.get, {"contact_id": contact_id})).body)
+        get = self._contacts.get
+        answer = await self._session.ask(get, {"contact_id": contact_id})
+        return self._found(template.first(answer.body, get.item))
 
     def _found(self, item: Any) -> Found:
         fields = self._contacts.fields

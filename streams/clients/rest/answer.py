@@ -22,7 +22,7 @@ _PLAIN: dict[str, type[Exception]] = {
 }
 
 
-def classify(answer: httpx.Response, mapping: Mapping, *, repeatable: bool) -> Any:
+def classify(answer: httpx.Response, mapping: Mapping, *, method: str, repeatable: bool) -> Any:
     """The answer's JSON (None without a body), or what to do instead.
 
     Raises Retry (nothing was done), Reject (never with this data), UnknownContact, Gone, Expired, Fatal (a person is
@@ -37,7 +37,7 @@ def classify(answer: httpx.Response, mapping: Mapping, *, repeatable: bool) -> A
     said = f"{answer.status_code}{f' {_shown(code)}' if code else ''}"
     told = f"the CRM answered {said}"
     for rule in mapping.errors:
-        if _fits(rule, answer, code):
+        if _fits(rule, method, answer, code):
             if rule.then in {"ok", "empty"}:
                 return body if rule.then == "ok" else []
             raise _asked(rule, told, answer, repeatable=repeatable)
@@ -64,10 +64,11 @@ def _shown(code: str) -> str:
     return code if _CODE.fullmatch(code) else "with a code"
 
 
-def _fits(rule: Rule, answer: httpx.Response, code: str) -> bool:
+def _fits(rule: Rule, method: str, answer: httpx.Response, code: str) -> bool:
     status = str(answer.status_code)
     return (
         (not rule.status or status in rule.status or f"{status[0]}xx" in rule.status)
+        and (not rule.method or method in rule.method)
         and (not rule.code or code in rule.code)
         and all(answer.headers.get(name) == value for name, value in rule.header.items())
     )

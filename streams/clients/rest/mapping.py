@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from streams.clients.rest.requests import Request, Search, Table, known_names
+from streams.clients.rest.requests import Method, Request, Search, Table, known_names
 
 JournalField = Literal[
     "contact_id",
@@ -119,6 +119,13 @@ class Mark(Request):
     """Path of the CRM's clock."""
 
 
+class Get(Request):
+    """The contact {contact_id}."""
+
+    item: str = ""
+    """Path of the contact in the answer; empty: the answer is the contact."""
+
+
 class Scan(Search):
     """All contacts, or those changed at or after {since}; without {since} each look reads everything."""
 
@@ -153,8 +160,7 @@ class Contacts(Table):
 
     fields: ContactFields
     scan: Scan
-    get: Request
-    """The contact {contact_id}."""
+    get: Get
     mark: Mark | None = None
     changes: Changes | None = None
 
@@ -183,6 +189,8 @@ class Rule(Table):
 
     status: tuple[Status, ...] = ()
     """Statuses such as 429 or "5xx"."""
+    method: tuple[Method, ...] = ()
+    """Of the request, where the same answer means one thing when an entry is made and another when it is changed."""
     code: tuple[str, ...] = ()
     """Error codes, as they stand at `code`."""
     header: dict[str, str] = Field(default={})

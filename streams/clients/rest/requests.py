@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.clients.rest import template
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 
 class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -14,7 +16,7 @@ class Table(BaseModel):
 class Request(Table):
     """One request. {names} stand for values, in path, query and body."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    method: Method = "GET"
     path: str = Field(pattern=r"^/[^?#\s]*$")
     """Behind the `url` of the CRM; each value in it is quoted as one segment."""
     query: dict[str, str] = {}

@@ -91,7 +91,7 @@ class Session:
         except httpx.HTTPError as e:
             raise doubt(f"no answer from the CRM ({type(e).__name__})", repeatable=request.safe) from None
         try:
-            body = classify(answer, self.mapping, repeatable=request.safe)
+            body = classify(answer, self.mapping, method=request.method, repeatable=request.safe)
             return Answer(body=body, status=answer.status_code, date=answer.headers.get("date", ""))
         except Retry as e:
             if e.after:

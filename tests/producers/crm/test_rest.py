@@ -118,6 +118,15 @@ def test_a_contact_that_never_changed_has_the_time_of_its_making(acme: tuple[str
     assert page.found[0].updated_at == NEW_YEAR
 
 
+def test_one_contact_may_stand_inside_a_table(acme: tuple[str, example.Crm]) -> None:
+    """Where the mapping says so."""
+    Path(acme[0]).write_text(example.text() + 'item = "person.0"\n', encoding="utf-8")
+    load.cache_clear()
+    body = {"person": [example.person("P1", "Zoë", "")]}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
+    assert ask(acme[0], transport, lambda contacts: contacts.get("P1")).name == "Zoë"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"uuid": "x", "changed": "soon", "made": "2026-01-01"}, {"uuid": "x", "changed": None}, {"changed": "2026-01-01"}],

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from streams.clients.crm import Expired, Gone, Unknown, UnknownContact
-from streams.clients.rest.answer import classify
+from streams.clients.rest import answer as answers
 from streams.clients.rest.load import load
 from streams.clients.rest.mapping import Auth, Mapping, Rule
 from streams.clients.rest.requests import Pages, Search
@@ -21,6 +21,10 @@ PLAIN = load("sandbox")
 
 def mapping(**changes: Any) -> Mapping:
     return PLAIN.model_copy(update={"errors": (), "code": "error", **changes})
+
+
+def classify(given: httpx.Response, known: Mapping, *, repeatable: bool, method: str = "POST") -> Any:
+    return answers.classify(given, known, method=method, repeatable=repeatable)
 
 
 def answer(status: int, body: Any = None, **headers: str) -> httpx.Response:
@@ -65,6 +69,14 @@ def test_the_first_rule_that_fits_counts() -> None:
     """The order is the author's."""
     rules = (Rule(status=("404",), then="ok"), Rule(status=("4xx",), then="fatal"))
     assert classify(answer(404, {"x": 1}), mapping(errors=rules), repeatable=True) == {"x": 1}
+
+
+def test_the_same_answer_may_mean_another_thing_to_another_request() -> None:
+    """404: the contact of the entry that is made, or the entry that is changed."""
+    rules = (Rule(status=("404",), method=("POST",), then="unknown_contact"), Rule(status=("404",), then="gone"))
+    for method, raised in (("POST", UnknownContact), ("PATCH", Gone)):
+        with pytest.raises(raised):
+            classify(answer(404), mapping(errors=rules), method=method, repeatable=False)
 
 
 def test_doubt_about_what_may_be_repeated_is_none() -> None:
