@@ -66,6 +66,7 @@ def test_settings_that_are_off_are_mended_and_others_left_alone(cluster: Kafka) 
     apply(cluster)
     admin = clients.admin(cluster)
     name = cluster.name("contacts")
+    until_seen(admin, name, manifest().topics["contacts"].partitions)
     wrong = {"cleanup.policy": "delete", "min.cleanable.dirty.ratio": "0.1"}
     entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in wrong.items()]
     changed = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
