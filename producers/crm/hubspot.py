@@ -106,7 +106,11 @@ class HubSpotContacts:
         if not hits:
             return []
         ids = {str(hit["id"]) for hit in hits}
-        body = {"inputs": [{"id": i} for i in sorted(ids)], "properties": self._properties.split(",")}
+        body = {
+            "inputs": [{"id": i} for i in sorted(ids)],
+            "properties": self._properties.split(","),
+            "propertiesWithHistory": [],
+        }
         told = await self._client.ask("POST", f"{_CONTACTS}/batch/read", body)
         return [row for row in told["results"] if str(row["id"]) in ids]
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import httpx
 
 from streams.runtime.clock import ManualClock
+from tests.fakes.hubspot_answers import HubSpotError, a_property, batch, error, error_body, record, refused
 from tests.fakes.hubspot_search import Index, by_size
 
 Answer = tuple[int, object]
@@ -35,39 +36,6 @@ _CALL_TO_CONTACT = 194
 _GONE: Mapping[str, Any] = {"archived": True}
 
 
-class HubSpotError(Exception):
-    """An error, by its status and category."""
-
-    def __init__(self, status: int, category: str) -> None:
-        super().__init__(category)
-        self.status, self.category = status, category
-
-
-def error(status: int, category: str, **more: object) -> httpx.Response:
-    """An answer that says what is wrong, in words that must not be passed on."""
-    return httpx.Response(status, json=error_body(category) | more)
-
-
-def error_body(category: str) -> dict[str, Any]:
-    told = {"status": "error", "message": "Zoë Čapková +33123456789 is not valid", "correlationId": "c0ffee"}
-    return told | {"category": category}
-
-
-def part_failed(call_id: str, category: str) -> httpx.Response:
-    """A batch whose only record failed."""
-    return httpx.Response(207, json=_batch([], [_refused(call_id, category)]))
-
-
-def _refused(trace: str, category: str) -> dict[str, Any]:
-    return error_body(category) | {"context": {"objectWriteTraceId": [trace]}}
-
-
-def _batch(results: Sequence[object], errors: Sequence[object] = ()) -> dict[str, Any]:
-    moment = "2023-11-14T22:13:20.000Z"
-    done = {"status": "COMPLETE", "startedAt": moment, "completedAt": moment, "results": list(results)}
-    return done | ({"numErrors": len(errors), "errors": list(errors)} if errors else {})
-
-
 class HubSpot:
     """Records by kind and id; the clock stamps what is written, and the search shows it `lag` seconds later."""
 
@@ -76,7 +44,7 @@ class HubSpot:
         self.tables: dict[str, dict[str, dict[str, Any]]] = {"contacts": {}, "calls": {}}
         self.links: set[tuple[str, str]] = set()
         self.merged: dict[str, str] = {}
-        self.properties: dict[str, dict[str, Any]] = {name: {"name": name} for name in _NATIVE}
+        self.properties: dict[str, dict[str, Any]] = {name: a_property({"name": name}) for name in _NATIVE}
         self.groups: set[str] = set()
         self.asked: list[str] = []
         self.breaches = 0
@@ -86,17 +54,18 @@ class HubSpot:
         self._searched: deque[float] = deque()
         self._index = Index(clock)
 
-    def contact(self, name: str = "", *, contact_id: str = "", stamp: int | None = None, **properties: str) -> str:
+    def contact(self, firstname: str = "", *, contact_id: str = "", stamp: int | None = None, **properties: str) -> str:
         """A new contact; `stamp` (µs) is when HubSpot says that it was modified."""
         made = contact_id or self._new_id()
-        self.tables["contacts"][made] = {"id": made, "archived": False, "properties": {}}
-        self.change(made, stamp=stamp, firstname=name, **properties)
+        self.tables["contacts"][made] = record(made, {})
+        self.change(made, stamp=stamp, firstname=firstname, **properties)
         return made
 
     def change(self, contact_id: str, *, stamp: int | None = None, **properties: str) -> None:
         """Edit a contact, as a person does."""
-        record = self.tables["contacts"][contact_id]
-        record["properties"] |= properties | {"lastmodifieddate": _iso(self._clock.now() if stamp is None else stamp)}
+        moment = _iso(self._clock.now() if stamp is None else stamp)
+        known = self.tables["contacts"][contact_id]
+        known |= {"updatedAt": moment, "properties": known["properties"] | properties | {"lastmodifieddate": moment}}
         self._show(contact_id)
 
     def delete(self, contact_id: str) -> None:
@@ -142,6 +111,11 @@ class HubSpot:
             ("POST", rf"{objects}/contacts/batch/read", self._read_batch),
             ("POST", rf"{objects}/contacts/search", self._search),
             ("GET", rf"{objects}/contacts", self._list),
+            ("POST", rf"{objects}/contacts", self._add_contact),
+            ("POST", rf"{objects}/contacts/merge", self._merge),
+            ("POST", rf"{objects}/contacts/gdpr-delete", self._erase),
+            ("PATCH", rf"{objects}/contacts/([^/]+)", self._change),
+            ("DELETE", rf"{objects}/contacts/([^/]+)", self._archive),
             ("GET", rf"{objects}/(contacts|calls)/([^/]+)", self._get),
             ("PATCH", rf"{objects}/calls/([^/]+)", self._patch),
             ("DELETE", rf"{objects}/calls/([^/]+)", self._delete),
@@ -169,13 +143,13 @@ class HubSpot:
         """Each record for itself: the good ones are made, whatever is wrong with the others."""
         if len(body["inputs"]) > _BATCH_LIMIT:
             raise HubSpotError(400, "VALIDATION_ERROR")
-        made, refused = [], []
+        made, lost = [], []
         for one in body["inputs"]:
             try:
                 made.append(self._create_one(one))
             except HubSpotError as e:
-                refused.append(_refused(one["objectWriteTraceId"], e.category))
-        return (207 if refused else 201), _batch(made, refused)
+                lost.append(refused(one["objectWriteTraceId"], e.category))
+        return (207 if lost else 201), batch(made, lost)
 
     def _create_one(self, one: Mapping[str, Any]) -> dict[str, Any]:
         values = self._values(one["properties"])
@@ -187,7 +161,7 @@ class HubSpot:
             raise HubSpotError(400, "VALIDATION_ERROR")
         made = self._new_id()
         links = {(made, self._living("contacts", contact)["id"]) for contact in contacts}
-        self.tables["calls"][made] = {"id": made, "archived": False, "properties": values}
+        self.tables["calls"][made] = record(made, values)
         self.links |= links
         return self.tables["calls"][made]
 
@@ -195,7 +169,7 @@ class HubSpot:
         ids = [one["id"] for one in body["inputs"]]
         there = [self.tables["contacts"][i] for i in ids if not self.tables["contacts"].get(i, _GONE)["archived"]]
         lost = len(ids) - len(there)
-        return (207 if lost else 200), _batch(there, [error_body("OBJECT_NOT_FOUND")] if lost else [])
+        return (207 if lost else 200), batch(there, [error_body("OBJECT_NOT_FOUND")] if lost else [])
 
     def _search(self, *, body: Mapping[str, Any], query: object) -> Answer:
         found = self._index.search(body)
@@ -204,7 +178,7 @@ class HubSpot:
         return 200, found
 
     def _list(self, *, body: object, query: Mapping[str, str]) -> Answer:
-        archived, size = query.get("archived") == "true", int(query.get("limit", "10"))
+        archived, size = query.get("archived", "").lower() == "true", int(query.get("limit", "10"))
         if size > _PAGE_LIMIT:
             raise HubSpotError(400, "VALIDATION_ERROR")
         behind = by_size(query.get("after", ""))
@@ -214,15 +188,37 @@ class HubSpot:
         return 200, {"results": rest[:size], **more}
 
     def _get(self, kind: str, key: str, *, body: object, query: Mapping[str, str]) -> Answer:
-        record = self._living(kind, key, query.get("idProperty", ""))
-        linked = [{"id": contact, "type": "call_to_contact"} for call, contact in self.links if call == record["id"]]
+        found = self._living(kind, key, query.get("idProperty", ""))
+        linked = [{"id": contact, "type": "call_to_contact"} for call, contact in self.links if call == found["id"]]
         there = {"associations": {"contacts": {"results": linked}}} if linked and "associations" in query else {}
-        return 200, record | there
+        return 200, found | there
+
+    def _add_contact(self, *, body: Mapping[str, Any], query: object) -> Answer:
+        return 201, self.tables["contacts"][self.contact(**body["properties"])]
+
+    def _change(self, key: str, *, body: Mapping[str, Any], query: object) -> Answer:
+        found = self._living("contacts", key)
+        self.change(found["id"], **body["properties"])
+        return 200, found
+
+    def _archive(self, key: str, *, body: object, query: object) -> Answer:
+        if key in self.tables["contacts"]:
+            self.delete(key)
+        return 204, None
+
+    def _merge(self, *, body: Mapping[str, str], query: object) -> Answer:
+        loser, survivor = (self._living("contacts", body[k])["id"] for k in ("objectIdToMerge", "primaryObjectId"))
+        self.merge(loser, survivor)
+        return 200, self.tables["contacts"][survivor]
+
+    def _erase(self, *, body: Mapping[str, str], query: object) -> Answer:
+        self.erase(self._living("contacts", body["objectId"])["id"])
+        return 204, None
 
     def _patch(self, key: str, *, body: Mapping[str, Any], query: Mapping[str, str]) -> Answer:
-        record = self._living("calls", key, query.get("idProperty", ""))
-        record["properties"] |= self._values(body["properties"])
-        return 200, record
+        found = self._living("calls", key, query.get("idProperty", ""))
+        found["properties"] |= self._values(body["properties"])
+        return 200, found
 
     def _delete(self, key: str, *, body: object, query: object) -> Answer:
         """Says the same when there is nothing to delete."""
@@ -232,7 +228,7 @@ class HubSpot:
 
     def _link(self, call: str, contact: str, *, body: object, query: object) -> Answer:
         self.links.add((self._living("calls", call)["id"], self._living("contacts", contact)["id"]))
-        return 200, _batch([{"from": {"id": call}, "to": {"id": contact}}])
+        return 200, batch([{"from": {"id": call}, "to": {"id": contact}}])
 
     def _unlink(self, call: str, contact: str, *, body: object, query: object) -> Answer:
         self.links.discard((call, contact))
@@ -246,14 +242,14 @@ class HubSpot:
             raise HubSpotError(400, "VALIDATION_ERROR")
         if body["name"] in self.properties:
             raise HubSpotError(409, "OBJECT_ALREADY_EXISTS")
-        self.properties[body["name"]] = dict(body)
-        return 201, body
+        self.properties[body["name"]] = a_property(body)
+        return 201, self.properties[body["name"]]
 
     def _add_group(self, *, body: Mapping[str, Any], query: object) -> Answer:
         if body["name"] in self.groups:
             raise HubSpotError(409, "OBJECT_ALREADY_EXISTS")
         self.groups.add(body["name"])
-        return 201, body
+        return 201, {"archived": False, "displayOrder": -1, **body}
 
     def _living(self, kind: str, key: str, by: str = "") -> dict[str, Any]:
         found = self._by(by, key) if by else self.tables[kind].get(self.merged.get(key, key))

@@ -12,7 +12,7 @@ from streams.clients.crm import Gone, Unknown
 from streams.clients.hubspot import Config, HubSpotClient, connect
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Reject, Retry
-from tests.fakes.hubspot import error
+from tests.fakes.hubspot_answers import error
 
 CONFIG = Config(url="http://hubspot.test", token=SecretStr("a-token"))
 Handler = Callable[[httpx.Request], httpx.Response]

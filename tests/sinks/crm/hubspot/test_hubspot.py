@@ -18,7 +18,8 @@ from streams.runtime import plugins
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Reject, Retry
 from tests.contracts.crm_laws import NUMBER, TOKEN, Bench, CrmLaws, Road
-from tests.fakes.hubspot import HubSpot, error, part_failed
+from tests.fakes.hubspot import HubSpot
+from tests.fakes.hubspot_answers import error, part_failed
 from tests.sinks.crm.calls import call, recorded
 
 T = TypeVar("T")
