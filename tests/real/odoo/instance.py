@@ -14,11 +14,11 @@ from tests.real.asterisk.folder import ISOLATED
 
 _SETUP = 'mount --bind "$2" "$1/mnt" && mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" && exec chroot '
 _POSTGRES = (
-    '--userspec=postgres:postgres "$1" /usr/lib/postgresql/13/bin/postgres -D /mnt/pg -k /mnt/pg -p "$3"'
+    '--userspec=postgres:postgres "$1" setpriv --pdeathsig KILL /usr/lib/postgresql/13/bin/postgres -D /mnt/pg -k /mnt/pg -p "$3"'
     " -c listen_addresses=127.0.0.1"
 )
 _ODOO = (
-    '--userspec=odoo:odoo "$1" env HOME=/mnt/odoo odoo --data-dir=/mnt/odoo --db_host=127.0.0.1 --db_port="$3"'
+    '--userspec=odoo:odoo "$1" env HOME=/mnt/odoo setpriv --pdeathsig KILL odoo --data-dir=/mnt/odoo --db_host=127.0.0.1 --db_port="$3"'
     ' --db_user=odoo -d crm --no-database-list --http-interface=127.0.0.1 --http-port="$4" --max-cron-threads=0'
     " --workers=0 --log-level=warn"
 )
@@ -39,7 +39,9 @@ class Instance:
         (home / "odoo").chmod(0o777)
         (home / "log").mkdir()
         places = [str(folder), str(home), str(self.database_port), str(self._port)]
-        run = [*ISOLATED, "sh", "-c"]  # what is killed is the namespace, and with it every process of the server
+        # What is killed is the namespace, and with it every process of the server: its first one dies with `unshare`,
+        # which it has to ask for again after it has become another user.
+        run = [*ISOLATED, "sh", "-c"]
         self.database = Child(
             [*run, _SETUP + _POSTGRES, "postgres", *places], log=home / "log/postgres", answers=self._accepts
         )
