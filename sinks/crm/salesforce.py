@@ -1,6 +1,6 @@
 """Salesforce: a call is a closed task in the history of its contact, one for each value of an external id field.
 
-The id of the call is the key of an upsert, so a write that comes twice is one task. Contact, subject, direction,
+The id of the call is the key of an upsert, so a write that comes twice is one task; many go in one request. Contact, subject, direction,
 duration and result are columns of the task, the date is its date; the other fields are a list in its comments, a
 paragraph each, continued by lines that begin with two blanks. A paragraph is replaced only as long as it reads as the
 ledger knows it, and whatever else a person wrote into the comments stays.
@@ -21,6 +21,7 @@ from sinks.crm.connector import Connector, Entry, Portal
 from sinks.crm.journal import FIELDS
 from streams.clients.crm import Gone, UnknownContact, e164
 from streams.clients.salesforce import Config, Refused, SalesforceClient, connect
+from streams.clients.salesforce_batch import Upserts
 from streams.clients.soql import literal, phrase
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Retry
@@ -61,6 +62,7 @@ class SalesforcePortal:
 
     def __init__(self, client: SalesforceClient, config: Config) -> None:
         self._client, self._config = client, config
+        self._upserts = Upserts(client, _TASK, config.call_id_field)
 
     async def find_by_phone(self, number: str) -> Sequence[str]:
         """Contacts with this number in any of the fields, each compared in E.164."""
@@ -88,7 +90,7 @@ class SalesforcePortal:
             "Description": _with_rows("", fields) or None,
         }
         try:
-            return await self._client.upsert(_TASK, key, task)
+            return await self._upserts.upsert(task)
         except Refused as e:
             if e.code in _NO_CONTACT and fields.get("contact_id"):
                 raise UnknownContact(e.code) from None

@@ -194,17 +194,17 @@ class SalesforceClient:
         answer = await self._send("GET", f"{self._root}/search", params={"q": sosl})
         return list(answer["searchRecords"])
 
-    async def upsert(self, kind: str, key: str, record: Mapping[str, Any]) -> str:
-        """Make the record, or update the one with the same `key`; return its id.
+    async def upsert(self, kind: str, key: str, records: Sequence[Mapping[str, Any]]) -> list[str | Exception]:
+        """Make up to 200 records, or update those with the same `key`; the id of each, or what became of it instead.
 
-        By the collection's address, where the key stands in the body. Raises Unknown, and Refused with its code.
+        By the collection's address, where the keys stand in the body. Raises Unknown.
         """
-        body = {"allOrNone": False, "records": [{"attributes": {"type": kind}, **record}]}
+        body = {"allOrNone": False, "records": [{"attributes": {"type": kind}, **record} for record in records]}
         path = f"{self._root}/composite/sobjects/{kind}/{key}"
-        (result,) = await self._send("PATCH", path, json=body, repeatable=False)
-        if not result["success"]:
-            raise told(str(result["errors"][0]["statusCode"]))
-        return str(result["id"])
+        results = await self._send("PATCH", path, json=body, repeatable=False)
+        if not isinstance(results, list) or len(results) != len(records):
+            raise Unknown("Salesforce answered something else than a result for each record")
+        return [str(r["id"]) if r["success"] else told(str(r["errors"][0]["statusCode"])) for r in results]
 
     async def update(self, kind: str, record: str, fields: Mapping[str, Any]) -> None:
         """Set these fields of a record and no others; raises Gone, and Refused with its code."""

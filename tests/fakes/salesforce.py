@@ -5,6 +5,7 @@ and 403 when the requests of the day are spent. Every answer tells those, and Sa
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -86,9 +87,13 @@ class Salesforce:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """What the org answers."""
-        path = request.url.path
+        path = request.url.path.rstrip("/")
         if path == "/services/oauth2/token":
-            return self._grant({k: v[0] for k, v in parse_qs(request.content.decode()).items()})
+            form = {k: v[0] for k, v in parse_qs(request.content.decode()).items()}
+            scheme, _, basic = request.headers.get("authorization", "").partition(" ")
+            if scheme == "Basic":  # either way, RFC 6749 section 2.3.1
+                form["client_id"], _, form["client_secret"] = b64decode(basic).decode().partition(":")
+            return self._grant(form)
         self.asked.append(f"{request.method} {path.removeprefix(_ROOT)}")
         told = self._told(request, path.removeprefix(_ROOT))
         told.headers["date"] = formatdate(self.now(), usegmt=True)
@@ -117,7 +122,9 @@ class Salesforce:
                 query = parsed(request.url.params["q"])
                 rows = [r for r in self.tables[query.kind].values() if verb == "queryAll" or _shown(r)]
                 return self._rows(query, query.of(rows))
-            case "GET", ["query", rest]:
+            case "GET", ["query" | "queryAll", rest]:
+                if rest not in self._rest:
+                    raise RefusedError("INVALID_QUERY_LOCATOR")
                 return self._rows(*self._rest.pop(rest))
             case "GET", ["search"]:
                 query = searched(request.url.params["q"], lambda r: [r[f] or "" for f in _PHONES])
