@@ -59,14 +59,18 @@ class HubSpotContacts:
         hits = await self._changed("GT", since, last_id)
         rows = await self._by_id(hits)
         latest = max([latest, *map(_millis, hits)])
-        there = {str(row["id"]) for row in rows}
-        gone = [str(hit["id"]) for hit in hits if str(hit["id"]) not in there]
+        updated, gone = list(self._founds(rows)), []
+        for contact_id in sorted({str(hit["id"]) for hit in hits} - {found.contact_id for found in updated}):
+            try:  # a batch leaves out also what it failed to read
+                updated.append(await self.get(contact_id))
+            except Gone:
+                gone.append(contact_id)
         gone += [merged for row in rows for merged in (row["properties"].get(_MERGED) or "").split(";") if merged]
         more = len(hits) == _PAGE
         if not more:
             gone += await self._archived()
         return Changes(
-            updated=self._founds(rows),
+            updated=tuple(updated),
             gone=tuple(gone),
             token=_token(since, latest, str(hits[-1]["id"])) if more else _token(latest, latest, "0"),
             more=more,

@@ -23,8 +23,10 @@ _HELD = {423, 429, 477, 503}
 """Locked, too many, the account is on the move, overloaded: nothing was done, and the same is welcome later."""
 _UNAUTHORIZED, _FORBIDDEN, _MISSING = 401, 403, 404
 _BROKEN = range(500, 600)
-_DAILY_PAUSE = 60.0
-"""The day's budget comes back at midnight of the account, and HubSpot does not say when that is."""
+_TOO_MANY = 429
+_PAUSES = {"DAILY": 60.0}
+"""By the policy that a request is beyond, where no Retry-After is told: the day's budget comes back at midnight only."""
+_PAUSE = 1.0
 _CATEGORY = re.compile(r"[A-Z][A-Z_]{0,60}")
 _NO_TOKEN = SecretStr("")
 _NO_PARAMS: Mapping[str, str] = {}
@@ -69,8 +71,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     except ValueError:
         body, readable = None, False
     if status in _HELD:
-        daily = isinstance(body, Mapping) and body.get("policyName") == "DAILY"
-        raise Retry(f"HubSpot answered {status}", after=_retry_after(answer) or (_DAILY_PAUSE if daily else None))
+        raise Retry(f"HubSpot answered {status}", after=_retry_after(answer) or _pause(status, body))
     if status == _UNAUTHORIZED:
         raise Fatal("HubSpot refuses the token: set `token_file` of this CRM to the access token of a private app")
     if status == _FORBIDDEN:
@@ -93,6 +94,14 @@ def category(error: Any) -> str:
 def doubt(what: str, *, repeatable: bool) -> Exception:
     """What a request without a clear answer asks for."""
     return Retry(what) if repeatable else Unknown(what)
+
+
+def _pause(status: int, body: Any) -> float | None:
+    """How long everybody waits when there is too much; None, each for itself, otherwise."""
+    if status != _TOO_MANY:
+        return None
+    policy = body.get("policyName") if isinstance(body, Mapping) else None
+    return _PAUSES.get(str(policy), _PAUSE)
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

@@ -12,6 +12,7 @@ from streams.clients.crm import Gone, Unknown
 from streams.clients.hubspot import Config, HubSpotClient, connect
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Reject, Retry
+from tests.fakes.hubspot import HubSpot
 from tests.fakes.hubspot_answers import error
 
 CONFIG = Config(url="http://hubspot.test", token=SecretStr("a-token"))
@@ -147,6 +148,8 @@ def test_searches_have_a_budget_of_their_own() -> None:
     [
         (httpx.Response(429, headers={"retry-after": "7"}), 7),
         (error(429, "RATE_LIMITS", policyName="DAILY"), 60),
+        (error(429, "RATE_LIMITS", policyName="TEN_SECONDLY_ROLLING"), 1),
+        (httpx.Response(429), 1),
         (httpx.Response(477, headers={"retry-after": "90"}), 90),
     ],
 )
@@ -166,3 +169,27 @@ def test_too_many_searches_hold_searches_alone() -> None:
 
     refused = httpx.Response(429, headers={"retry-after": "9"})
     assert times(one_of_each, [refused], 2) == [0, 0, 9, 9]
+
+
+def test_the_shares_of_journal_and_feed_are_what_an_account_has() -> None:
+    """Both together stay within its windows, and use most of them."""
+    config = Config()
+    window = 10 * (config.rate_per_s + config.feed_rate_per_s) + 2 * config.burst
+    assert (window, 2 * config.search_rate_per_s) == (190, 4)
+
+
+def test_a_session_never_meets_the_limit() -> None:
+    """A backlog is sent as fast as the share allows, and the account's own count finds nothing wrong."""
+    clock = ManualClock()
+    fake = HubSpot("a-token", clock)
+
+    async def play() -> None:
+        config = Config(token=SecretStr("a-token"))
+        async with connect(config, clock, rate=18.0, transport=fake.transport) as client:  # one session has it all
+            for n in range(2000):
+                await (client.search("contacts", {}) if n % 20 == 0 else client.ask("GET", "/crm/v3/objects/contacts"))
+
+    began = clock.monotonic()
+    asyncio.run(play())
+    assert fake.breaches == 0
+    assert 2000 / (clock.monotonic() - began) > 0.9 * 19

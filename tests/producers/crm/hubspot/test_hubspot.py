@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -18,6 +19,7 @@ from streams.clients.hubspot import Config, connect
 from streams.runtime import plugins
 from streams.runtime.clock import ManualClock
 from tests.fakes.hubspot import HubSpot
+from tests.fakes.hubspot_answers import part_failed
 from tests.producers.crm.fakes import FakeTopic
 
 T = TypeVar("T")
@@ -207,6 +209,20 @@ def test_what_the_search_still_shows_is_not_believed(desk: Desk) -> None:
     told = desk.ask(lambda c: c.changes(token))
     assert [f.name for f in told.updated] == ["new"]
     assert ids[1] in told.gone
+
+
+def test_what_a_batch_failed_to_read_is_not_gone(desk: Desk) -> None:
+    """It is asked for alone before it is believed."""
+    token = desk.ask(lambda c: c.mark()).token
+    desk.hubspot.contact("Ada")
+    answer = desk.hubspot.answer
+
+    def in_part(request: httpx.Request) -> httpx.Response:
+        return part_failed("1", "INTERNAL_ERROR") if request.url.path.endswith("/read") else answer(request)
+
+    desk.hubspot.transport = httpx.MockTransport(in_part)
+    told = desk.ask(lambda c: c.changes(token))
+    assert ([f.name for f in told.updated], told.gone) == (["Ada"], ())
 
 
 def test_who_was_deleted_while_nobody_looked_is_found_by_the_archive(
