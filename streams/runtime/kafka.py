@@ -164,8 +164,9 @@ _READS: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "earliest",
-    "queued.min.messages": 200_000,
-    "queued.max.messages.kbytes": 131_072,
+    # Two batches ahead. What is fetched costs its size and some 300 bytes a record besides, in every stage that is behind.
+    "queued.min.messages": 50_000,
+    "queued.max.messages.kbytes": 32_768,
     "fetch.message.max.bytes": 2_097_152,
     "fetch.queue.backoff.ms": 10,
 }
