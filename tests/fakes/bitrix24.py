@@ -29,6 +29,7 @@ class Bitrix24(Rest):
         self.activities: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self.bound: set[str] = set()
+        self.confirms = "Y"
         self.shown = self.chatted = 0
         self._made = self._event = 0
         self.methods |= {
@@ -43,9 +44,12 @@ class Bitrix24(Rest):
             "crm.activity.delete": self._delete,
             "crm.item.get": lambda a: {"item": self._item(int(a["entityTypeId"]), a["id"])},
             "crm.item.list": self._list,
+            "event.get": lambda _: [{"event": e, "handler": "", "auth_type": "0", "offline": 1} for e in self.bound],
             "event.bind": self._bind,
+            "event.offline.list": self._queue,
             "event.offline.get": self._take,
             "event.offline.clear": self._clear,
+            "feature.get": lambda _: {"value": self.confirms},
             "server.time": lambda _: _moment(self.now()),
             "user.current": lambda _: {"ID": "1", "ACTIVE": True},
         }
@@ -224,7 +228,8 @@ class Bitrix24(Rest):
         start = max(0, int(asked.get("start") or 0))
         if "*" not in (asked.get("select") or ["*"]):
             found = [{k: v for k, v in i.items() if k != "fm"} for i in found]
-        return {"result": {"items": found[start : start + _PAGE]}, "total": len(found)}
+        told = {"result": {"items": found[start : start + _PAGE]}}
+        return told if str(asked.get("start")) == "-1" else {**told, "total": len(found)}
 
     def _bind(self, asked: dict[str, Any]) -> bool:
         if asked.get("event_type") != "offline":
@@ -246,6 +251,11 @@ class Bitrix24(Rest):
             line["PROCESS_ID"] = process
         return {"process_id": process, "events": [dict(line) for line in free]}
 
+    def _queue(self, asked: dict[str, Any]) -> dict[str, Any]:
+        over = (asked.get("filter") or {}).get(">PROCESS_ID")
+        found = [{**e, "ERROR": "0"} for e in self.events if over is None or e["PROCESS_ID"] > over]
+        return {"result": found[:_PAGE], "total": len(found)}
+
     def _clear(self, asked: dict[str, Any]) -> bool:
         ids = asked.get("id")
         self.events = [
@@ -258,7 +268,7 @@ def _fits(item: Mapping[str, Any], by: Mapping[str, Any]) -> bool:
     for name, value in by.items():
         if name.startswith("@") and str(item[name[1:]]) not in map(str, value):
             return False
-        if name == ">id" and item["id"] <= int(value):
+        if name == ">id" and item["id"] <= int(value or 0):
             return False
         if name == ">=updatedTime" and datetime.fromisoformat(item["updatedTime"]) < datetime.fromisoformat(value):
             return False
