@@ -86,11 +86,13 @@ class Places:
 
     async def _look(self, kind: str) -> None:
         types = {f"filter[note_type][{n}]": one for n, one in enumerate(_TYPES)}
-        async for note in updated(self._client, f"{kind}/notes", self._marks[kind], types):
+        newest = self._marks[kind]
+        async for note in updated(self._client, f"{kind}/notes", newest, types):
             uniq = str((note.get("params") or {}).get("uniq") or "")
             if uniq.startswith(_OURS):
                 self.add(uniq, f"{kind}/{note['id']}")
-            self._marks[kind] = max(self._marks[kind], int(note["updated_at"]) - _LAG_S)
+            newest = max(newest, int(note["updated_at"]) - _LAG_S)
+        self._marks[kind] = newest
 
 
 class AmoPortal:
@@ -128,7 +130,7 @@ class AmoPortal:
         if _seconds(fields.get("started_at", ""), self._since) < self._since:
             raise Reject("the call is older than `notes_days`: whether it has a note already cannot be told")
         kind, card_id = _card(card)
-        params = {"uniq": _OURS + call_id, "source": "Trunkline", "duration": 0, "phone": "", "link": ""}
+        params = {"uniq": _OURS + call_id, "source": "Trunkline", "duration": 0}
         note_type = "call_out" if fields.get("direction") == "outbound" else "call_in"
         note = {"entity_id": card_id, "note_type": note_type, "params": _with_rows(params, fields)}
         try:
@@ -172,9 +174,10 @@ class AmoPortal:
 
     async def _write(self, external_id: str, note: Mapping[str, Any], params: Mapping[str, Any]) -> Mapping[str, Any]:
         kind, note_id = _card(external_id)
-        body = {"entity_id": note["entity_id"], "note_type": note["note_type"], "params": params}
-        told = await self._client.patch(f"{kind}/notes/{note_id}", body)
-        return told if isinstance(told, Mapping) else {}
+        told = {k: v for k, v in params.items() if v is not None}  # read as null, refused as null
+        body = {"entity_id": note["entity_id"], "note_type": note["note_type"], "params": told}
+        answer = await self._client.patch(f"{kind}/notes/{note_id}", body)
+        return answer if isinstance(answer, Mapping) else {}
 
     async def _note(self, external_id: str) -> dict[str, Any]:
         """Raises Gone, also for one that was taken away."""
@@ -259,7 +262,8 @@ def _with_rows(params: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str
     if "customer_number" in fields:
         done["phone"] = fields["customer_number"]
     if "recording" in fields:
-        done["link"] = next((r for r in fields["recording"].split("\n") if r.startswith(("https://", "http://"))), "")
+        link = next((r for r in fields["recording"].split("\n") if r.startswith(("https://", "http://"))), "")
+        done |= {"link": link} if link or done.get("link") else {}
     if "result" in fields:
         done.pop("call_status", None)
         done |= {"call_status": _STATUS[fields["result"]]} if fields["result"] in _STATUS else {}

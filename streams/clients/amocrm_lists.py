@@ -12,39 +12,41 @@ _BY_ID = {"order[id]": "asc"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a list by time goes on: at a second, and within it at a page, behind the row `last`."""
+    """Where a list by time goes on: back to a second, at a page, behind the row `last`."""
 
     since: int
     number: int = 1
     last: int = 0
+    newest: int = 0
+    """Second of the last update when the first page was read; 0 before that."""
 
 
 async def step(
     client: AmoClient, path: str, at: Place, query: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], Place | None]:
-    """A page of what was updated at or after a second, oldest first, and where the next one begins; None: that was all.
+) -> tuple[list[dict[str, Any]], Place, bool]:
+    """A page of what was updated at or after a second, newest first; where that leaves us, and whether there is more.
 
-    The next page begins at the last second again, for what is updated meanwhile goes to the end. Only a second that
-    fills a page is read by page numbers, and from its start again when a row has left it.
+    What is updated meanwhile goes to the head, and is in the next reading, from `newest` on; the rest moves back, and is
+    read twice. What is deleted moves it ahead: then the reading begins again. The filter only spares rows: where an
+    account's filters are not switched on, the portal takes no notice of it (and nobody knows if it includes its second).
     """
-    # Whether `from` includes its own second is not documented.
-    asked = {"filter[updated_at][from]": at.since - 1, _BY_TIME: "asc", **query}
+    asked = {_BY_TIME: "desc", "filter[updated_at][from]": at.since - 1, **query}
     rows = await client.rows(path, asked, at.number)
-    if at.number > 1 and not await client.stays(path, asked, at.number - 1, at.last):
-        return rows, Place(since=at.since)
-    if len(rows) < PAGE:
-        return rows, None
-    newest = int(rows[-1]["updated_at"])
-    if newest > at.since:
-        return rows, Place(since=newest)
-    return rows, Place(since=at.since, number=at.number + 1, last=int(rows[-1]["id"]))
+    fresh = [row for row in rows if int(row["updated_at"]) >= at.since]
+    newest = at.newest or (int(fresh[0]["updated_at"]) if fresh else at.since)
+    follows = at.number == 1 or at.last in {row["id"] for row in rows}
+    if not follows and not await client.stays(path, asked, at.number - 1, at.last):
+        return fresh, Place(since=at.since, newest=newest), True
+    if len(fresh) < PAGE:
+        return fresh, Place(since=at.since, newest=newest), False
+    return fresh, Place(since=at.since, number=at.number + 1, last=int(rows[-1]["id"]), newest=newest), True
 
 
 async def updated(client: AmoClient, path: str, since: int, query: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    """Everything updated at or after a second, oldest first; some of it more than once."""
-    at: Place | None = Place(since=since)
-    while at:
-        rows, at = await step(client, path, at, query)
+    """What was updated at or after a second, newest first; some of it more than once."""
+    at, more = Place(since=since), True
+    while more:
+        rows, at, more = await step(client, path, at, query)
         for row in rows:
             yield row
 
