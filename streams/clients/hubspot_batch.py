@@ -24,14 +24,23 @@ class Creations:
         """Return when the entry is there. Raises Reject, Retry, Fatal, and Unknown when it may be there or not."""
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((call_id, record, mine))
-        async with self._door:
-            if not mine.done():
-                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                try:
-                    await self._send(batch)
-                finally:  # also when this task is cancelled: nobody waits for ever
-                    _fail(batch, Unknown("HubSpot did not say what became of this entry"))
+        try:
+            async with self._door:
+                if not mine.done():
+                    batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                    await self._deliver(batch)
+        except asyncio.CancelledError:  # what nobody waits for is not sent
+            self._waiting = [one for one in self._waiting if one[2] is not mine]
+            if mine.done():
+                mine.exception()  # else asyncio logs that nobody heard it
+            raise
         await mine
+
+    async def _deliver(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            await self._send(batch)
+        finally:  # also when this task is cancelled: the others do not wait for ever
+            _fail(batch, Unknown("HubSpot did not say what became of this entry"))
 
     async def _send(self, batch: Sequence[_Waiting]) -> None:
         body = {"inputs": [{**record, "objectWriteTraceId": call_id} for call_id, record, _ in batch]}

@@ -72,23 +72,54 @@ def test_what_a_batch_says_of_a_record(far: Far, answer: httpx.Response, wanted:
     assert "33123456789" not in str(raised.value)
 
 
-def test_who_waits_for_a_batch_that_is_given_up_is_told(far: Far) -> None:
-    """The task that sends is cancelled: the others do not wait for ever, and what was not sent is sent."""
-    began = asyncio.Event()
+@pytest.mark.parametrize("given_up", [0, 1, 2])
+def test_what_is_given_up_keeps_nobody_waiting_and_is_not_sent_later(far: Far, given_up: int) -> None:
+    """The task that sends, and one that waits behind it: the others are written, and it is not."""
+    began, go_on = asyncio.Event(), asyncio.Event()
 
     async def stuck(request: httpx.Request) -> httpx.Response:
         if not began.is_set():
             began.set()
-            await asyncio.Event().wait()
+            await go_on.wait()
         return far.hubspot.answer(request)
 
     async def play(portal: HubSpotPortal) -> list[str | BaseException]:
-        first = asyncio.create_task(portal.put_call("main:0", FIELDS))
+        tasks = [asyncio.create_task(portal.put_call("main:0", FIELDS))]
         await began.wait()
-        rest = asyncio.gather(*(portal.put_call(f"main:{n}", FIELDS) for n in (1, 2)), return_exceptions=True)
+        tasks += [asyncio.create_task(portal.put_call(f"main:{n}", FIELDS)) for n in (1, 2)]
         await asyncio.sleep(0)
-        first.cancel()
-        return await asyncio.wait_for(rest, 5)
+        tasks[given_up].cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
 
     far.transport = httpx.MockTransport(stuck)
-    assert far.with_portal(play) == ["main:1", "main:2"]
+    told = far.with_portal(play)
+    assert isinstance(told.pop(given_up), asyncio.CancelledError)
+    made = [r["properties"]["pbx_call_id"] for r in far.hubspot.tables["calls"].values()]
+    assert made == told == [f"main:{n}" for n in range(3) if n != given_up]
+
+
+def test_a_batch_that_is_given_up_is_in_doubt_for_the_others(far: Far) -> None:
+    """Whether it was done nobody knows, so each is read back."""
+    stuck = asyncio.Event()
+
+    async def third(request: httpx.Request) -> httpx.Response:
+        if b"main:1" in request.content:
+            await stuck.wait()
+        await asyncio.sleep(0)
+        return far.hubspot.answer(request)
+
+    async def play(portal: HubSpotPortal) -> list[str | BaseException]:
+        tasks = [asyncio.create_task(portal.put_call(f"main:{n}", FIELDS)) for n in range(3)]
+        await tasks[0]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        tasks[1].cancel()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+
+    far.transport = httpx.MockTransport(third)
+    first, sender, other = far.with_portal(play)
+    assert first == "main:0"
+    assert isinstance(sender, asyncio.CancelledError)
+    assert isinstance(other, Unknown)
