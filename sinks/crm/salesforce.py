@@ -12,6 +12,7 @@ When contacts are merged Salesforce moves their tasks to the one that stays; to 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import phonenumbers
@@ -21,7 +22,7 @@ from sinks.crm.connector import Connector, Entry, Portal
 from sinks.crm.journal import FIELDS
 from streams.clients.crm import Gone, UnknownContact, e164
 from streams.clients.salesforce import Config, Refused, SalesforceClient, connect
-from streams.clients.salesforce_batch import Upserts
+from streams.clients.salesforce_batch import Batches
 from streams.clients.soql import literal, phrase
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Retry
@@ -47,14 +48,18 @@ _LABELS = {
 }
 _FIELD_OF = {label: field for field, label in _LABELS.items()}
 _ROW = re.compile(rf"^({'|'.join(_FIELD_OF)}): (.*(?:\n  .*)*)(?:\n|\Z)", re.MULTILINE)
-_NO_CONTACT = {
+_NOT_THERE = {
     "ENTITY_IS_DELETED",
     "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
     "INVALID_CROSS_REFERENCE_KEY",
     "MALFORMED_ID",
+    "NOT_FOUND",
 }
+"""The contact, or the task itself."""
 _SPELLINGS = (PhoneNumberFormat.E164, PhoneNumberFormat.INTERNATIONAL, PhoneNumberFormat.NATIONAL)
 _LAST_DIGITS = 8
+_READS = 20
+"""Tasks that are read at once: their ids stand in the address, which ends at 16,384 characters."""
 
 
 class SalesforcePortal:
@@ -62,7 +67,10 @@ class SalesforcePortal:
 
     def __init__(self, client: SalesforceClient, config: Config) -> None:
         self._client, self._config = client, config
-        self._upserts = Upserts(client, _TASK, config.call_id_field)
+        self._upserts = Batches(partial(client.upsert, _TASK, config.call_id_field), repeatable=False)
+        self._updates = Batches(partial(client.update, _TASK))
+        self._by_call = Batches(partial(self._read, config.call_id_field), most=_READS)
+        self._by_id = Batches(partial(self._read, "Id"), most=_READS)
 
     async def find_by_phone(self, number: str) -> Sequence[str]:
         """Contacts with this number in any of the fields, each compared in E.164."""
@@ -90,9 +98,9 @@ class SalesforcePortal:
             "Description": _with_rows("", fields) or None,
         }
         try:
-            return await self._upserts.upsert(task)
+            return await self._upserts.ask(task)
         except Refused as e:
-            if e.code in _NO_CONTACT and fields.get("contact_id"):
+            if e.code in _NOT_THERE and fields.get("contact_id"):
                 raise UnknownContact(e.code) from None
             if e.code == "DUPLICATE_VALUE" and await self.confirm(call_id):
                 raise Retry("another write of the same call came first") from None
@@ -106,9 +114,9 @@ class SalesforcePortal:
         if "started_at" in fields:
             changes["ActivityDate"] = fields["started_at"][:10] or None
         try:
-            await self._client.update(_TASK, external_id, changes)
+            await self._updates.ask({"Id": external_id, **changes})
         except Refused as e:
-            if e.code not in _NO_CONTACT:
+            if e.code not in _NOT_THERE:
                 raise
             await self._comments(external_id)
             if not fields.get("contact_id"):
@@ -119,21 +127,23 @@ class SalesforcePortal:
         await self._client.delete(_TASK, external_id)
 
     async def confirm(self, call_id: str) -> Sequence[Entry]:
-        key = self._config.call_id_field
-        columns = ", ".join(("Id", key, "Description", *_COLUMNS.values()))
-        where = f"{key} = {literal(call_id)} AND IsDeleted = false"
-        soql = f"SELECT {columns} FROM {_TASK} WHERE {where} ORDER BY CreatedDate, Id"  # noqa: S608 - escaped
-        found = await self._client.query(soql, deleted=True)
-        # SOQL compares without regard to case.
-        return [Entry(external_id=str(t["Id"]), fields=_ours(t)) for t in found if t[key] == call_id]
+        found = await self._by_call.ask(call_id)
+        return [Entry(external_id=str(t["Id"]), fields=_ours(t)) for t in found]
 
     async def _comments(self, external_id: str) -> str:
         """Raises Gone when the task is not there."""
-        where = f"Id = {literal(external_id)} AND IsDeleted = false"
-        found = await self._client.query(f"SELECT Description FROM {_TASK} WHERE {where}", deleted=True)  # noqa: S608
+        found = await self._by_id.ask(external_id)
         if not found:
             raise Gone(external_id)
         return _lines(found[0]["Description"])
+
+    async def _read(self, column: str, values: Sequence[str]) -> list[list[dict[str, Any]] | Exception]:
+        """The tasks with each of the values, oldest first."""
+        columns = ", ".join(("Id", self._config.call_id_field, "Description", *_COLUMNS.values()))
+        where = f"{column} IN ({', '.join(map(literal, values))}) AND IsDeleted = false"
+        soql = f"SELECT {columns} FROM {_TASK} WHERE {where} ORDER BY CreatedDate, Id"  # noqa: S608 - escaped
+        found = await self._client.query(soql, deleted=True)
+        return [[t for t in found if t[column] == value] for value in values]  # SOQL itself is blind to case
 
 
 def _last_digits(number: str) -> str:

@@ -199,16 +199,21 @@ class SalesforceClient:
 
         By the collection's address, where the keys stand in the body. Raises Unknown.
         """
-        body = {"allOrNone": False, "records": [{"attributes": {"type": kind}, **record} for record in records]}
-        path = f"{self._root}/composite/sobjects/{kind}/{key}"
-        results = await self._send("PATCH", path, json=body, repeatable=False)
-        if not isinstance(results, list) or len(results) != len(records):
-            raise Unknown("Salesforce answered something else than a result for each record")
-        return [str(r["id"]) if r["success"] else told(str(r["errors"][0]["statusCode"])) for r in results]
+        return await self._save(kind, f"{kind}/{key}", records, repeatable=False)
 
-    async def update(self, kind: str, record: str, fields: Mapping[str, Any]) -> None:
-        """Set these fields of a record and no others; raises Gone, and Refused with its code."""
-        await self._send("PATCH", f"{self._root}/sobjects/{kind}/{record}", json=fields, row=True)
+    async def update(self, kind: str, records: Sequence[Mapping[str, Any]]) -> list[str | Exception]:
+        """Set the given fields, and no others, of up to 200 records by their `Id`; otherwise as `upsert`."""
+        return await self._save(kind, "", records, repeatable=True)
+
+    async def _save(
+        self, kind: str, at: str, records: Sequence[Mapping[str, Any]], *, repeatable: bool
+    ) -> list[str | Exception]:
+        body = {"allOrNone": False, "records": [{"attributes": {"type": kind}, **record} for record in records]}
+        path = f"{self._root}/composite/sobjects/{at}".rstrip("/")
+        results = await self._send("PATCH", path, json=body, repeatable=repeatable)
+        if not isinstance(results, list) or len(results) != len(records):
+            raise _doubt("Salesforce answered something else than a result for each record", repeatable=repeatable)
+        return [str(r["id"]) if r["success"] else told(str(r["errors"][0]["statusCode"])) for r in results]
 
     async def delete(self, kind: str, record: str) -> None:
         """Move a record to the recycle bin; raises Gone."""

@@ -1,51 +1,63 @@
-"""Salesforce's collections: what gathers while one is on its way goes with the next, and each record has its outcome.
+"""Many records in one request to Salesforce: what gathers while one is on its way goes with the next.
 
-A collection counts as one of the org's daily requests, however many records it holds.
+However many records it holds, a request counts as one of the org's day; and each record has its own outcome.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
 from streams.clients.crm import Unknown
-from streams.clients.salesforce import Refused, SalesforceClient
+from streams.clients.salesforce import Refused
+from streams.runtime.errors import Retry
 
+A = TypeVar("A")
+R = TypeVar("R")
 _BATCH = 200
-_Waiting: TypeAlias = tuple[Mapping[str, Any], asyncio.Future[str]]
 
 
-class Upserts:
-    """Upserts of one kind of records by one external id; never two at once with the same id."""
+class Batches(Generic[A, R]):
+    """One kind of request, of which one is on its way at a time."""
 
-    def __init__(self, client: SalesforceClient, kind: str, key: str) -> None:
-        self._client, self._kind, self._key = client, kind, key
-        self._door = asyncio.Lock()
-        self._waiting: list[_Waiting] = []
+    def __init__(
+        self,
+        send: Callable[[Sequence[A]], Awaitable[Sequence[R | Exception]]],
+        *,
+        most: int = _BATCH,
+        repeatable: bool = True,
+    ) -> None:
+        """`send` returns what became of each of `most` at the most, in their order, or raises what befell them all."""
+        self._send_all, self._most, self._door = send, most, asyncio.Lock()
+        self._lost = Retry if repeatable else Unknown
+        self._waiting: list[tuple[A, asyncio.Future[R]]] = []
 
-    async def upsert(self, record: Mapping[str, Any]) -> str:
-        """Make the record or update it; return its id. Raises Retry, Refused, Fatal, and Unknown."""
-        mine: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((record, mine))
+    async def ask(self, one: A) -> R:
+        """What `send` returned for it.
+
+        Raises what became of it instead; when nobody can say Unknown, or Retry where it may be asked again.
+        """
+        mine: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((one, mine))
         try:
             async with self._door:
                 if not mine.done():
                     await self._next(mine)
             return await mine
         finally:
-            mine.cancel()  # the record of who gave up meanwhile is not sent any more
+            mine.cancel()  # what belongs to who gave up meanwhile is not sent any more
 
-    async def _next(self, mine: asyncio.Future[str]) -> None:
+    async def _next(self, mine: asyncio.Future[R]) -> None:
         waiting = [one for one in self._waiting if not one[1].done()]
-        batch, self._waiting = waiting[:_BATCH], waiting[_BATCH:]
+        batch, self._waiting = waiting[: self._most], waiting[self._most :]
         try:
             await self._send(batch)
         finally:  # also when this task is cancelled: nobody waits for ever
             others = [one for one in batch if one[1] is not mine]
-            _fail(others, Unknown("Salesforce did not say what became of this record"))
+            _fail(others, self._lost("nobody heard what Salesforce said of this record"))
 
-    async def _send(self, batch: Sequence[_Waiting]) -> None:
+    async def _send(self, batch: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
         try:
-            results = await self._client.upsert(self._kind, self._key, [record for record, _ in batch])
+            results = await self._send_all([one for one, _ in batch])
         except Exception as e:  # noqa: BLE001 - it is raised again, where each is waited for
             if isinstance(e, Refused) and len(batch) > 1:
                 await self._alone(batch)
@@ -53,9 +65,9 @@ class Upserts:
                 _fail(batch, e)
             return
         doubtful = []
-        for (record, waiter), result in zip(batch, results, strict=True):
+        for (one, waiter), result in zip(batch, results, strict=True):
             if isinstance(result, Refused) and len(batch) > 1:
-                doubtful.append((record, waiter))
+                doubtful.append((one, waiter))
             elif waiter.done():  # whoever waited has been cancelled
                 continue
             elif isinstance(result, Exception):
@@ -64,14 +76,14 @@ class Upserts:
                 waiter.set_result(result)
         await self._alone(doubtful)
 
-    async def _alone(self, batch: Sequence[_Waiting]) -> None:
+    async def _alone(self, batch: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
         """What the org's own triggers refuse may be the size of the batch: each has a second chance by itself."""
         for one in batch:
             if not one[1].done():
                 await self._send([one])
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _fail(batch: Sequence[tuple[A, asyncio.Future[R]]], error: Exception) -> None:
     for _, waiter in batch:
         if not waiter.done():
             waiter.set_exception(error)

@@ -130,8 +130,9 @@ class Salesforce:
                 query = searched(request.url.params["q"], lambda r: [r[f] or "" for f in _PHONES])
                 rows = [r for r in self.tables[query.kind].values() if _shown(r)]
                 return httpx.Response(200, json={"searchRecords": _told_of(query, query.of(rows))})
-            case "PATCH", ["composite", "sobjects", kind, key]:
-                return httpx.Response(200, json=self._upserted(kind, key, json.loads(request.content)["records"]))
+            case "PATCH", ["composite", "sobjects", *at]:
+                kind, key = at or ("Task", "Id")
+                return httpx.Response(200, json=self._saved(json.loads(request.content)["records"], kind, key))
             case "PATCH" | "DELETE", ["sobjects", kind, record]:
                 self._row(kind, record)
                 if method == "DELETE":
@@ -165,8 +166,8 @@ class Salesforce:
             body["nextRecordsUrl"] = f"{_ROOT}query/{name}"
         return httpx.Response(200, json=body)
 
-    def _upserted(self, kind: str, key: str, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A result for each record; a field that is not there fails them all."""
+    def _saved(self, records: Sequence[dict[str, Any]], kind: str, key: str) -> list[dict[str, Any]]:
+        """A result for each record; a field that is not there fails them all. By `Id` nothing is made."""
         if len(records) > _MOST:
             raise RefusedError("EXCEEDED_MAX_SIZE_REQUEST")
         results: list[dict[str, Any]] = []
@@ -176,6 +177,8 @@ class Salesforce:
                 found = [r["Id"] for r in self.tables[kind].values() if _same(r, key, values[key])]
                 if len(found) > 1:
                     raise RefusedError("DUPLICATE_EXTERNAL_ID")  # noqa: TRY301
+                if key == "Id":
+                    self._row(kind, values["Id"])
                 self._check(values)
                 made = found[0] if found else self.create(kind)
                 self._save(kind, made, values)

@@ -104,8 +104,19 @@ class _Reader:
             test = self._any()
             self._want(")")
             return test
-        column, how, value = self._take("word"), self._take("sign", "word"), self._take("string", "moment", "word")
+        column, how = self._take("word"), self._take("sign", "word")
+        if how == "IN":
+            return self._among(column)
+        value = self._take("string", "moment", "word")
         return lambda row: _holds(row[column], how, value)
+
+    def _among(self, column: str) -> Test:
+        self._want("(")
+        values = [self._take("string")]
+        while self._met(","):
+            values.append(self._take("string"))
+        self._want(")")
+        return lambda row: any(_holds(row[column], "=", value) for value in values)
 
 
 def _holds(found: Any, how: str, value: str) -> bool:

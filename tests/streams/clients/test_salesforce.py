@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from streams.clients.crm import Gone, Unknown
+from streams.clients.crm import Unknown
 from streams.clients.salesforce import Config, Refused, SalesforceClient, connect
-from streams.clients.salesforce_batch import Upserts
+from streams.clients.salesforce_batch import Batches
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
 from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, not_upserted, refused
@@ -24,11 +25,11 @@ Verb = Callable[[SalesforceClient], Awaitable[object]]
 
 
 def upsert(client: SalesforceClient) -> Awaitable[object]:
-    return Upserts(client, "Task", KEY).upsert(TASK)
+    return Batches(partial(client.upsert, "Task", KEY)).ask(TASK)
 
 
 def update(client: SalesforceClient) -> Awaitable[object]:
-    return client.update("Task", "00T1", {"Subject": "x"})
+    return Batches(partial(client.update, "Task")).ask({"Id": "00T1", "Subject": "x"})
 
 
 def query(client: SalesforceClient) -> Awaitable[object]:
@@ -75,8 +76,7 @@ class Desk:
         (httpx.Response(200, content=b"<html>"), Unknown, Retry, Retry),
         (refused(401, "INVALID_SESSION_ID"), Fatal, Fatal, Fatal),
         (refused(403, "API_DISABLED_FOR_ORG"), Fatal, Fatal, Fatal),
-        (refused(404, "NOT_FOUND"), Fatal, Gone, Fatal),
-        (refused(404, "ENTITY_IS_DELETED"), Fatal, Gone, Fatal),
+        (refused(404, "NOT_FOUND"), Fatal, Fatal, Fatal),
         (httpx.Response(404, content=b"<html>"), Fatal, Fatal, Fatal),
         (httpx.Response(302, headers={"location": "/login"}), Fatal, Fatal, Fatal),
         (refused(400, "INVALID_FIELD"), Fatal, Fatal, Fatal),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from streams.clients.crm import Unknown
 from streams.clients.salesforce import Config, Refused, connect
-from streams.clients.salesforce_batch import Upserts
+from streams.clients.salesforce_batch import Batches
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
 from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, refused
@@ -36,9 +37,9 @@ def outcomes(org: Salesforce, subjects: Sequence[str], handler: Handler | None =
 
     async def write() -> list[str | BaseException]:
         async with connect(CONFIG, clock, rate=1000, transport=httpx.MockTransport(door)) as client:
-            upserts = Upserts(client, "Task", KEY)
+            upserts = Batches(partial(client.upsert, "Task", KEY))
             tasks = ({KEY: f"main:{n}", "Subject": subject} for n, subject in enumerate(subjects))
-            return await asyncio.gather(*map(upserts.upsert, tasks), return_exceptions=True)
+            return await asyncio.gather(*map(upserts.ask, tasks), return_exceptions=True)
 
     return asyncio.run(write())
 
@@ -103,8 +104,9 @@ def test_a_locked_record_waits_and_no_other(org: Salesforce) -> None:
     assert [type(one) for one in told] == [str, str, Retry, str]
 
 
-def test_who_gives_up_leaves_nobody_waiting(org: Salesforce) -> None:
-    """Neither who gathers, and is not sent then, nor who carries a batch: what became of the others is told as unknown."""
+@pytest.mark.parametrize(("repeatable", "lost"), [(False, Unknown), (True, Retry)])
+def test_who_gives_up_leaves_nobody_waiting(org: Salesforce, *, repeatable: bool, lost: type[Exception]) -> None:
+    """Neither who gathers, and is not sent then, nor who carries a batch: the others are told that nobody knows."""
     sent: list[list[int]] = []
 
     async def write() -> list[type]:
@@ -118,8 +120,8 @@ def test_who_gives_up_leaves_nobody_waiting(org: Salesforce) -> None:
             return org.answer(request)
 
         async with connect(CONFIG, ManualClock(), rate=1000, transport=httpx.MockTransport(door)) as client:
-            upserts = Upserts(client, "Task", KEY)
-            tasks = [asyncio.ensure_future(upserts.upsert({KEY: f"main:{n}"})) for n in range(4)]
+            upserts = Batches(partial(client.upsert, "Task", KEY), repeatable=repeatable)
+            tasks = [asyncio.ensure_future(upserts.ask({KEY: f"main:{n}"})) for n in range(4)]
             await asyncio.wait_for(on_its_way.acquire(), 5)
             tasks[2].cancel()
             await asyncio.sleep(0)
@@ -130,5 +132,5 @@ def test_who_gives_up_leaves_nobody_waiting(org: Salesforce) -> None:
             return [type(one) for one in done]
 
     gone = asyncio.CancelledError
-    assert asyncio.run(write()) == [str, gone, gone, Unknown]
+    assert asyncio.run(write()) == [str, gone, gone, lost]
     assert sent == [[0], [1, 3]]

@@ -1,6 +1,7 @@
 """Salesforce's connector under the laws of every CRM, and what is Salesforce's own, against one in memory."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -162,7 +163,27 @@ def test_a_patch_names_the_given_fields_only(far: Far) -> None:
 
     far.transport = httpx.MockTransport(seen)
     with_portal(far, lambda p: p.patch_call(made, {"result": "missed"}))
-    assert sent[1:] == [b'{"CallDisposition":"missed"}']
+    (only,) = sent[1:]
+    assert json.loads(only)["records"] == [{"attributes": {"type": "Task"}, "Id": made, "CallDisposition": "missed"}]
+
+
+def test_many_calls_are_few_requests(far: Far) -> None:
+    """The org counts them by the day: reads, writes and updates that meet go together, and each gets its own."""
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # the others come meanwhile
+        return far.org.answer(request)
+
+    async def many(portal: SalesforcePortal) -> list[str]:
+        calls = [f"main:{n}" for n in range(40)]
+        made = await asyncio.gather(*(portal.put_call(c, FIELDS | {"queue": c}) for c in calls))
+        await asyncio.gather(*(portal.patch_call(i, {"recording": c}) for i, c in zip(made, calls, strict=True)))
+        found = await asyncio.gather(*map(portal.confirm, calls))
+        return [f"{e.fields['queue']} {e.fields['recording']}" for entries in found for e in entries]
+
+    far.transport = httpx.MockTransport(answer)
+    assert with_portal(far, many) == [f"main:{n} main:{n}" for n in range(40)]
+    assert len(far.org.asked) <= 20  # of 160
 
 
 def test_an_archived_task_is_read_back(far: Far) -> None:
