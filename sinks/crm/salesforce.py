@@ -1,9 +1,9 @@
 """Salesforce: a call is a closed task in the history of its contact, one for each value of an external id field.
 
-The id of the call is the key of an upsert, so a write that comes twice is one task; many go in one request. Contact, subject, direction,
-duration and result are columns of the task, the date is its date; the other fields are a list in its comments, a
-paragraph each, continued by lines that begin with two blanks. A paragraph is replaced only as long as it reads as the
-ledger knows it, and whatever else a person wrote into the comments stays.
+The id of the call is the key of an upsert, so a write that comes twice is one task; many go in one request. Contact,
+subject, direction, duration and result are columns of the task, the date is its date; the other fields are a list in its
+comments, a paragraph each, continued by lines that begin with two blanks. A paragraph is replaced only as long as it
+reads as the ledger knows it, and whatever else a person wrote into the comments stays.
 
 Tasks are read back by queryAll, for Salesforce archives closed ones after a year and no longer shows them otherwise.
 When contacts are merged Salesforce moves their tasks to the one that stays; to the ledger that is a person's edit.
