@@ -1,70 +1,27 @@
 """amoCRM's connector under the laws of every CRM, and what is amoCRM's own, against one in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from sinks.crm.amocrm import AmoPortal, _ours, _parts
-from sinks.crm.connector import Connector, Entry, Portal
+from sinks.crm.amocrm import AmoPortal, _parts
+from sinks.crm.connector import Connector, Entry
 from streams.clients.amocrm import Config, connect
 from streams.clients.crm import Gone, Unknown, UnknownContact
 from streams.runtime import plugins
-from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Reject, Retry
-from tests.contracts.crm_laws import NUMBER, TOKEN, Bench, CrmLaws
-from tests.fakes.amocrm import Amo, problem
+from tests.contracts.crm_laws import NUMBER, Bench, CrmLaws
+from tests.sinks.crm.amocrm.far import CONFIG, Far
 from tests.sinks.crm.calls import call, recorded
-from tests.sinks.crm.odoo.far import Lettered
 
 T = TypeVar("T")
-IDS = {"C1": "contacts/1", "C2": "contacts/2"}
-HOME = "contacts/3"
-CONFIG = Config(url="https://crm.test", token=SecretStr(TOKEN), country="FR", unknown_on=HOME, cards=("contacts",))
 STARTED = "2023-11-14T22:13:20Z"
 FIELDS_OF_A_CALL = {"subject": "Inbound call", "started_at": STARTED, "notes": "Ada: rang\nResult: sold"}
-
-
-class Far:
-    """amoCRM as the laws want a CRM."""
-
-    told: Mapping[str, httpx.Response] = {
-        "throttled": httpx.Response(429, headers={"retry-after": "2"}),
-        "down": httpx.Response(503),
-        "busy": httpx.Response(429, text="Too many requests"),
-        "denied": problem(401),
-        "invalid": problem(400, "InvalidType"),
-    }
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.amo = Amo(lambda: self.clock.now() / 1_000_000, TOKEN)
-        self.transport = self.amo.transport
-        # C2's number has the same ten last digits as the one that C1 alone has: /calls would not tell them apart.
-        self.amo.create("contacts", name="Zoë", phones=("06 12 34 56 78", "01 23 45 67 89"))
-        self.amo.create("contacts", name="Bea", phones=("+1 012 345 6789", "+44 123456789"))
-        self.amo.create("contacts", name="Nobody known")
-
-    @asynccontextmanager
-    async def open(self, transport: httpx.AsyncBaseTransport) -> AsyncIterator[Portal]:
-        async with connect(CONFIG, self.clock, rate=CONFIG.rate_per_s, transport=transport) as client:
-            yield Lettered(AmoPortal(client, CONFIG, self.clock.now() // 1_000_000), IDS)
-
-    def entries(self) -> list[tuple[str, Mapping[str, str]]]:
-        letters = {card: letter for letter, card in IDS.items()}
-        return [
-            (
-                note["params"]["uniq"].removeprefix("trunkline:"),
-                fields | {"contact_id": letters.get(fields["contact_id"], "")},
-            )
-            for note in self.amo.tables.get("contacts/notes", {}).values()
-            for fields in [_ours(note, "contacts/1", HOME)]
-        ]
 
 
 @pytest.fixture
@@ -161,6 +118,28 @@ def test_a_patch_in_doubt_is_done_once(far: Far, met: str) -> None:
     ((_, fields),) = far.entries()
     assert fields["recording"] == "1.wav"
     assert far.amo.asked.count("PATCH contacts/notes/1") == (2 if met == "lost" else 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_every_fault_each_call_has_one_note(far: Far, seed: int) -> None:
+    """Lost answers, cut requests, pauses and refusals of service, through two revisions of each call."""
+    rng = random.Random(seed)
+    faults: list[httpx.Response | str] = [
+        "",
+        "",
+        "lost",
+        "cut",
+        far.told["throttled"],
+        far.told["down"],
+        httpx.Response(502),
+    ]
+    calls = [call(n) for n in range(1, 31)]
+    bench = Bench(far, rng.choices(faults, k=500))
+    bench.write(*calls, *map(recorded, calls))
+    assert sorted(c for c, _ in far.entries()) == sorted(c.call_id for c in calls)
+    assert {f["recording"] for _, f in far.entries()} == {f"{n}.wav" for n in range(1, 31)}
+    assert set(bench.states().values()) == {"CONFIRMED"}
+    assert "UNKNOWN" in {w.state for w in bench.world.records}
 
 
 def test_another_process_finds_the_note_of_one_that_died(far: Far) -> None:
