@@ -32,7 +32,7 @@ class AmoContacts:
 
     async def mark(self) -> Mark:
         """The last change is where the feed goes on. The portal tells nobody its time: ours stands for it."""
-        at = {kind: Place(since=await latest(self._client, kind)) for kind in self._cards}
+        at = {kind: Place(since=max(1, await latest(self._client, kind))) for kind in self._cards}
         return Mark(token=_token(at), at=self._clock.now())
 
     async def page(self, cursor: str, since: int | None) -> Page:

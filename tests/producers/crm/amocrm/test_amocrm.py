@@ -1,6 +1,7 @@
 """amoCRM's contacts and companies as the feed reads them, against one in memory."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -203,6 +204,14 @@ def test_a_bulk_import_within_one_second_is_read_page_by_page(desk: Desk) -> Non
         return names + [f.name for f in (await contacts.changes(changes.token)).updated]
 
     assert set(desk.ask(follow)) == {"0", "0 again", "1", "2", "3", "4"}
+
+
+def test_an_empty_account_is_followed_from_its_first_card_on(desk: Desk) -> None:
+    """Its token asks for no time before the epoch."""
+    token = desk.ask(lambda c: c.mark()).token
+    assert json.loads(token) == {"contacts": [1, 1, 0, 0], "companies": [1, 1, 0, 0]}
+    desk.amo.create("companies", name="ACME")
+    assert [f.name for f in desk.ask(lambda c: c.changes(token)).updated] == ["ACME"]
 
 
 def test_the_last_seconds_are_read_again(desk: Desk) -> None:
