@@ -1,8 +1,8 @@
 """A Confluent-compatible schema registry: our schemas under our own numbers, and proof that it really took them.
 
 Confluent's registry takes a number in IMPORT mode. Apicurio answers 200 there and ignores the number, so what it says is
-not believed: the number is read back, and where it is another one, Apicurio's own import is used (a zip of its export
-layout, `POST /apis/registry/v3/admin/import`).
+not believed: the number is read back, and where it is another one, Apicurio's own import brings the text under its number (a
+zip of its export layout, `POST /apis/registry/v3/admin/import`), and the version that is registered then finds it there.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import json
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ import httpx
 from streams.runtime.errors import Fatal, Retry
 
 _JSON = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
-_NATIVE = "/apis/registry/v3/admin/import"
+_NATIVE = "/apis/registry/v3"
 _COMPAT = "/apis/ccompat/"
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
@@ -89,18 +90,21 @@ class Registry:
         self._call("PUT", f"/config/{wanted.subject}", {"compatibility": "FULL_TRANSITIVE"})
 
     def _import_natively(self, wanted: list[Registration], now: int) -> None:
-        # Its ccompat numbers are content ids; global ids name a version of a subject, and it may choose them.
+        # Its ccompat numbers are content ids. A version that is imported does not become a subject's latest, so only the
+        # content is, and the versions are registered.
+        base = self._url.split(_COMPAT)[0] + _NATIVE
         headers = {"Content-Type": "application/zip", "X-Registry-Preserve-ContentId": "true"}
-        headers["X-Registry-Preserve-GlobalId"] = "false"
-        base = self._url.split(_COMPAT)[0]
         try:
             answer = self._http.post(
-                f"{base}{_NATIVE}?requireEmptyRegistry=false", content=export(wanted, now // 1000), headers=headers
+                f"{base}/admin/import?requireEmptyRegistry=false", content=export(wanted, now // 1000), headers=headers
             )
+            if not answer.is_success:
+                raise Fatal(f"the registry refused the import: {answer.status_code} {answer.text[:200]}")
+            for r in sorted(wanted, key=attrgetter("version")):
+                if self._http.get(f"{base}/ids/contentIds/{r.number}").is_success:
+                    self._call("POST", f"/subjects/{r.subject}/versions", {"schema": r.text})
         except httpx.TransportError as e:
             raise Retry(f"no registry at {base}: {type(e).__name__}") from e
-        if not answer.is_success:
-            raise Fatal(f"the registry refused the import: {answer.status_code} {answer.text[:200]}")
 
     def _call(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:
@@ -117,31 +121,16 @@ class Registry:
 
 
 def export(wanted: Iterable[Registration], at_ms: int) -> bytes:
-    """Versions as Apicurio 3's export: content, artifact, version and branch files beside a manifest."""
+    """The texts under their numbers as Apicurio 3's export: content files beside a manifest."""
     out = io.BytesIO()
-    stamp = {"owner": "", "createdOn": at_ms, "modifiedBy": "", "modifiedOn": at_ms}
     with zipfile.ZipFile(out, "w") as archive:
-
-        def put(name: str, content: Any) -> None:
-            if name not in archive.namelist():  # subjects share a schema: the dead letters of every topic
-                archive.writestr(name, content if isinstance(content, str) else json.dumps(content))
-
-        put("manifest-x.Manifest.json", _manifest(at_ms))
-        for r in wanted:
-            digest = hashlib.sha256(r.text.encode()).hexdigest()
-            content = {"contentId": r.number, "canonicalHash": digest, "contentHash": digest}
+        archive.writestr("manifest-x.Manifest.json", json.dumps(_manifest(at_ms)))
+        for number, text in {r.number: r.text for r in wanted}.items():
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            content = {"contentId": number, "canonicalHash": digest, "contentHash": digest}
             content |= {"artifactType": "AVRO", "contentType": "application/json", "serializedReferences": None}
-            artifact = {"groupId": None, "artifactId": r.subject}
-            about = {"name": None, "description": None, "labels": None}
-            place = f"groups/default/artifacts/{r.subject}"
-            put(f"content/{digest}.Content.json", content)
-            put(f"content/{digest}.Content.data", r.text)
-            put(f"{place}/MetaData.Artifact.json", {**artifact, "artifactType": "AVRO", **about, **stamp})
-            version = {"globalId": r.number, "version": str(r.version), "versionOrder": r.version, "state": "ENABLED"}
-            version = {**artifact, **version, "contentId": r.number, **about, **stamp}
-            put(f"{place}/versions/{r.version}.ArtifactVersion.json", version)
-            branch = {"branchId": "latest", "description": None, "systemDefined": True, "versions": [str(r.version)]}
-            put(f"{place}/branches/latest.Branch.json", {**artifact, **branch, **stamp})
+            archive.writestr(f"content/{digest}.Content.json", json.dumps(content))
+            archive.writestr(f"content/{digest}.Content.data", text)
     return out.getvalue()
 
 

@@ -1,7 +1,9 @@
 """Our schemas under our own numbers in a real registry, and a reader that knows nothing else."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,13 +25,18 @@ NOW = 1_782_900_000_000_000
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a fresh registry; skips with the reason when it cannot be had here."""
+def installed() -> Path:
+    """The folder of the registry; skips with the reason when it cannot be had here."""
     try:
-        folder = fetched(default_cache(), print)
+        return fetched(default_cache(), print)
     except (OSError, RuntimeError, ValueError) as e:
         pytest.skip(f"no Apicurio Registry can be had here: {e}")
-    child, url = apicurio(folder, tmp_path_factory.mktemp("registry") / "log")
+
+
+@pytest.fixture(scope="module")
+def registry(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a fresh registry."""
+    child, url = apicurio(installed, tmp_path_factory.mktemp("registry") / "log")
     with child:
         yield url
 
@@ -48,8 +55,28 @@ def test_every_version_gets_its_own_number_and_again_changes_nothing(registry: s
     with SchemaRegistryClient({"url": registry}) as client:
         for r in wanted:
             assert json.loads(client.get_schema(r.number).schema_str or "") == json.loads(r.text)
-            assert client.get_latest_version(r.subject).schema_id == r.number
+        for subject, number in _latest(wanted).items():
+            assert client.get_latest_version(subject).schema_id == number
     assert Registry(registry, http).push(wanted, NOW) == []
+
+
+def _latest(wanted: Iterable[Registration]) -> dict[str, int]:
+    return {r.subject: r.number for r in sorted(wanted, key=attrgetter("version"))}
+
+
+def test_a_registry_that_has_older_versions_gets_the_newer_ones(
+    installed: Path, tmp_path: Path, http: httpx.Client
+) -> None:
+    """As after an upgrade: the newest is the latest one, and the older ones stay."""
+    wanted = registrations()
+    older = [r for r in wanted if r.version == 1]
+    assert len(older) < len(wanted)
+    child, url = apicurio(installed, tmp_path / "log")
+    with child, SchemaRegistryClient({"url": url}) as client:
+        assert len(Registry(url, http).push(older, NOW)) == len(older)
+        assert len(Registry(url, http).push(wanted, NOW)) == len(wanted) - len(older)
+        assert {subject: client.get_latest_version(subject).schema_id for subject in _latest(wanted)} == _latest(wanted)
+        assert Registry(url, http).push(wanted, NOW) == []
 
 
 @pytest.mark.parametrize("topic", list(manifest().topics))
