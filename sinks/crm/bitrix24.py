@@ -14,7 +14,7 @@ Nothing pops up and no chat is written to (SHOW=0, ADD_TO_CHAT=0): a call is wri
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -172,7 +172,8 @@ class Bitrix24Portal:
         """The activity goes. Nobody can delete what stands in the statistics: a call without an activity stays."""
         _, activity = await self._there(external_id)
         if activity is not None:
-            await self._client.call("crm.activity.delete", {"id": activity["ID"]})
+            told = await self._client.batch({"drop": ("crm.activity.delete", {"id": activity["ID"]})})
+            await self._whole(told, external_id)
 
     async def confirm(self, call_id: str) -> Sequence[Entry]:
         """What the statistics know under our id. A call without our text is not an entry yet: `put_call` completes it."""
@@ -189,12 +190,8 @@ class Bitrix24Portal:
 
     async def _complete(self, call_id: str, external_id: str, fields: Mapping[str, str]) -> None:
         """Write what `finish` takes no part of, in a call that has it not yet."""
-        try:
-            row, activity = await self._there(external_id)
-        except Gone:  # deleted since: it is not made again
-            activity = None
-        else:
-            await self._change(row, activity, fields, call_id)
+        with suppress(Gone):  # deleted since: it is not made again
+            await self._change(*await self._there(external_id), fields, call_id)
         self._halves.pop(call_id, None)
 
     async def _change(
@@ -208,7 +205,13 @@ class Bitrix24Portal:
         if told.failed == "contact" and told.code in _NOT_THERE:
             raise UnknownContact(fields["contact_id"])
         if told.failed != "record" or not isinstance(told.error, Reject):
-            told.whole()
+            await self._whole(told, str(row["CALL_ID"]))
+
+    async def _whole(self, told: Batch, external_id: str) -> None:
+        """Raise what a failure asks for. That an activity is not there is told without a code: it is looked for."""
+        if isinstance(told.error, Reject):
+            await self._there(external_id)
+        told.whole()
 
     def _changes(self, activity: Mapping[str, Any], fields: Mapping[str, str], call_id: str) -> _Calls:
         """What brings an activity to these fields."""

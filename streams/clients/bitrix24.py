@@ -27,25 +27,33 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _HELD = {429, 503}
 _BROKEN = range(500, 600)
 _BUSY = {"QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"}
-_STALE = {"expired_token", "invalid_token"}
+_STALE = {"EXPIRED_TOKEN", "INVALID_TOKEN"}
+_ANEW = "authorize the application again and renew `tokens`"
+_APPLICATION = "set `client_id` and `client_secret` or `client_secret_file`"
 _FATAL = {
     "ACCESS_DENIED": "its user lacks a right: it needs CRM, call statistics and, for contacts, administration",
+    "ACCESS_ERROR": "its user lacks a right",
     "INVALID_CREDENTIALS": "its user lacks a right",
-    "insufficient_scope": "the application needs the scopes crm and telephony",
-    "invalid_scope": "the application needs the scopes crm and telephony",
-    "user_access_error": "an administrator must let this user use the application",
-    "allowed_only_intranet_user": "the application must be authorized by an employee",
+    "INSUFFICIENT_SCOPE": "the application needs the scopes crm and telephony",
+    "INVALID_SCOPE": "the application needs the scopes crm and telephony",
+    "USER_ACCESS_ERROR": "an administrator must let this user use the application",
+    "ALLOWED_ONLY_INTRANET_USER": "the application must be authorized by an employee",
     "WRONG_AUTH_TYPE": "calls are written by an application only, not by a webhook",
-    "NO_AUTH_FOUND": "authorize the application again and renew `tokens`",
-    "invalid_grant": "authorize the application again and renew `tokens`",
-    "invalid_client": "set `client_id` and `client_secret` or `client_secret_file`",
-    "invalid_request": "set `client_id` and `client_secret` or `client_secret_file`",
+    "NO_AUTH_FOUND": _ANEW,
+    "AUTHORIZATION_ERROR": _ANEW,
+    "ERROR_OAUTH": _ANEW,
+    "INVALID_GRANT": _ANEW,
+    "INVALID_CLIENT": _APPLICATION,
+    "WRONG_CLIENT": _APPLICATION,
+    "APPLICATION_NOT_FOUND": _APPLICATION,
+    "NOT_INSTALLED": "install the application in this portal",
     "PAYMENT_REQUIRED": "the application or the plan is not paid",
     "PORTAL_DELETED": "the portal is closed",
     "OVERLOAD_LIMIT": "Bitrix24 has blocked this portal by hand: ask its support",
     "ERROR_METHOD_NOT_FOUND": "the plan or the scopes of the application do not have a method",
-    "INVALID_REQUEST": "`url` must be https",
+    "INVALID_REQUEST": "`url` must be https, and `client_id` and `client_secret` be set",
 }
+"""Codes of both servers, as the vendor's client compares them: in capitals."""
 _BROKEN_CODES = {"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"}
 _CODE = re.compile(r"\w{1,64}")
 _NO_SECRET = SecretStr("")
@@ -128,9 +136,9 @@ def told(code: str, *, repeatable: bool, after: float | None = None) -> Exceptio
 
 
 def code_of(answer: httpx.Response) -> str:
-    """The error's code, "" when there is none."""
+    """The error's code in capitals, "" when there is none."""
     body = _json(answer)
-    return str(body.get("error", "")) if isinstance(body, Mapping) else ""
+    return str(body.get("error", "")).upper() if isinstance(body, Mapping) else ""
 
 
 def classify(answer: httpx.Response, *, repeatable: bool) -> Mapping[str, Any]:
@@ -186,7 +194,7 @@ class Bitrix24Client:
         for key in times.keys() & calls.keys():
             self._operating.note(calls[key][0], times[key])
         for key, error in errors.items():
-            code = str(_keyed(error).get("error", ""))
+            code = str(_keyed(error).get("error", "")).upper()
             after = self._operating.blocked(calls[key][0]) if code == "OPERATION_TIME_LIMIT" and key in calls else None
             what = told(code, repeatable=repeatable, after=after)
             return Batch(results=results, failed=key, error=what, code=code)

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -40,7 +41,7 @@ class Rest:
         self.asked: list[str] = []
         self.breaches: Counter[str] = Counter()
         self.limited = False
-        self._level, self._seen = 0.0, now()
+        self._level, self._seen, self._issued = 0.0, now(), {access}
         self._baskets: dict[str, dict[int, float]] = defaultdict(dict)
         self._operated: dict[str, dict[str, Any]] = {}
         self.transport: httpx.AsyncBaseTransport = httpx.MockTransport(self.answer)
@@ -57,7 +58,7 @@ class Rest:
             result = self._run(method, named)
         except BitrixError as e:
             return httpx.Response(e.status, json={"error": e.code, "error_description": "+33123456789 is bad"})
-        time = self._operated.get(method, self._time())
+        time = self._operated[self.asked[-1]] if method.lower() != "batch" else self._time()
         return httpx.Response(200, json={**_listed(result), "time": time})
 
     def _renew(self, query: Mapping[str, str]) -> httpx.Response:
@@ -68,6 +69,7 @@ class Rest:
         self.renewals += 1
         self.access, self.refresh = f"access-{self.renewals}", f"refresh-{self.renewals + 1}"
         self.expires = self.now() + 3600
+        self._issued.add(self.access)
         body = {
             "access_token": self.access,
             "refresh_token": self.refresh,
@@ -96,13 +98,13 @@ class Rest:
 
     def _admit(self, token: str) -> None:
         if token != self.access:
-            known = token.startswith("access-") or token == "old"
-            raise BitrixError("expired_token" if known else "NO_AUTH_FOUND", 401)
+            raise BitrixError("expired_token" if token in self._issued else "NO_AUTH_FOUND", 401)
         if self.now() >= self.expires:
             raise BitrixError("expired_token", 401)
 
     def _run(self, method: str, named: dict[str, Any]) -> Any:
-        if method not in self.methods:
+        method = next((known for known in self.methods if known.lower() == method.lower()), "")
+        if not method:
             raise BitrixError("ERROR_METHOD_NOT_FOUND", 404)
         self.asked.append(method)
         baskets = self._baskets[method]
@@ -119,7 +121,9 @@ class Rest:
         return result
 
     def _time(self) -> dict[str, Any]:
-        return {"start": self.now(), "finish": self.now(), "duration": 0.1, "processing": 0.1, "operating": 0}
+        now, stamp = self.now(), datetime.fromtimestamp(int(self.now()), UTC).isoformat()
+        dates = {"date_start": stamp, "date_finish": stamp}
+        return {"start": now, "finish": now, "duration": 0.1, "processing": 0.1, "operating": 0, **dates}
 
     def _batch(self, named: dict[str, Any]) -> dict[str, Any]:
         """Calls in order, up to the first error where `halt` says so; an empty object is [], as PHP writes it."""
@@ -139,7 +143,7 @@ class Rest:
                 if str(named.get("halt", 0)) in {"1", "True", "true"}:
                     break
             else:
-                results[key], times[key] = inner["result"], self._operated[method]
+                results[key], times[key] = inner["result"], self._operated[self.asked[-1]]
         parts = {"result": results, "result_error": errors, "result_time": times, "result_total": {}, "result_next": {}}
         return {"result": {name: part or [] for name, part in parts.items()}}
 

@@ -10,7 +10,7 @@ import pytest
 from sinks.crm.bitrix24 import Bitrix24Portal
 from sinks.crm.connector import Connector, Entry
 from streams.clients.bitrix24 import Config
-from streams.clients.crm import UnknownContact
+from streams.clients.crm import Gone, UnknownContact
 from streams.runtime import plugins
 from streams.runtime.errors import Fatal, Reject, Retry
 from tests.contracts.crm_laws import NUMBER, Bench, CrmLaws
@@ -230,3 +230,18 @@ def test_a_number_is_found_in_any_spelling_among_contacts_and_companies(far: Far
     far.b24.create(COMPANY, "+33 (0)1.23.45.67.89 x12", title="ACME")
     assert with_portal(far, lambda p: p.find_by_phone(NUMBER)) == ["C_1", "CO_2"]
     assert with_portal(far, lambda p: p.find_by_phone("+33612345678")) == ["C_1"]
+
+
+@pytest.mark.parametrize("method", ["update", "delete"])
+def test_an_activity_deleted_in_between_is_gone(far: Far, method: str) -> None:
+    """Between our look at it and the change: Bitrix24 says so without a code."""
+    made = with_portal(far, lambda p: p.put_call("main:1", FIELDS))
+    whole = far.b24.methods[f"crm.activity.{method}"]
+
+    def late(named: dict[str, Any]) -> Any:
+        far.b24.activities.clear()
+        return whole(named)
+
+    far.b24.methods[f"crm.activity.{method}"] = late
+    with pytest.raises(Gone):
+        with_portal(far, lambda p: p.drop_call(made) if method == "delete" else p.patch_call(made, {"notes": "n"}))
