@@ -147,3 +147,20 @@ def test_a_method_out_of_time_leaves_the_others_alone(desk: Desk) -> None:
         await client.call("server.time", {})
 
     desk.ask(ask)
+
+
+def test_a_full_bucket_makes_everybody_wait(desk: Desk) -> None:
+    """Others at the same address fill it too; each refused request would be one more drop."""
+    others = [error("QUERY_LIMIT_EXCEEDED", 503)]
+
+    def road(request: httpx.Request) -> httpx.Response:
+        return others.pop() if others else desk.b24.answer(request)
+
+    async def ask(client: Bitrix24Client) -> float:
+        with pytest.raises(Retry):
+            await client.call("server.time", {})
+        began = desk.clock.monotonic()
+        await client.call("server.time", {})
+        return desk.clock.monotonic() - began
+
+    assert desk.ask(ask, httpx.MockTransport(road)) >= 5
