@@ -14,7 +14,7 @@ from streams.clients.salesforce import Config, Refused, connect
 from streams.clients.salesforce_batch import Batches
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
-from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, refused
+from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, not_upserted, refused
 
 CONFIG = Config(url="http://org.test", client_id=CLIENT_ID, client_secret=SecretStr("secret"))
 LONG = "x" * 256
@@ -58,13 +58,16 @@ def test_a_refused_record_fails_alone(org: Salesforce) -> None:
     assert sorted(t["Subject"] for t in org.tables["Task"].values()) == ["a", "b", "c"]
 
 
-def test_a_batch_that_is_too_much_for_the_orgs_triggers_goes_record_by_record(org: Salesforce) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_batch_that_is_too_much_for_the_orgs_triggers_goes_record_by_record(org: Salesforce, *, whole: bool) -> None:
     """Whether the whole request is refused or each record of it."""
 
     def strict(request: httpx.Request) -> httpx.Response:
-        if request.content.count(b"attributes") == 1:
+        records = request.content.count(b"attributes")
+        if records == 1:
             return org.answer(request)
-        return refused(400, "APEX_ERROR")
+        each = not_upserted("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY").json() * records
+        return refused(400, "APEX_ERROR") if whole else httpx.Response(200, json=each)
 
     assert len(set(map(str, outcomes(org, "abcd", strict)))) == 4
     assert len(org.tables["Task"]) == 4

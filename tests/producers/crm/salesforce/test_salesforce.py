@@ -164,6 +164,15 @@ def test_created_edited_merged_deleted_and_restored_arrive(desk: Desk) -> None:
     assert desk.topic.says[ids[0]].numbers == ("+32470123499",)
 
 
+def test_a_deleted_contact_is_gone_and_not_updated(desk: Desk) -> None:
+    """One look tells each contact once, in its last state."""
+    token = desk.ask(lambda c: c.mark()).token
+    stays, gone = (desk.org.create("Contact", Name=name) for name in ("Ada", "Bea"))
+    desk.org.bin("Contact", gone)
+    changes = desk.ask(lambda c: c.changes(token))
+    assert ([f.contact_id for f in changes.updated], list(changes.gone)) == ([stays], [gone])
+
+
 def test_what_commits_late_is_not_lost(desk: Desk) -> None:
     """Saved four minutes ago by a long transaction, and shown only now; so with a deletion."""
     there = desk.org.create("Contact", Name="there")
@@ -190,8 +199,8 @@ def test_an_import_is_read_page_by_page(desk: Desk, monkeypatch: pytest.MonkeyPa
         for turn in range(9):
             changes = await contacts.changes(changes.token)
             names += [f.name for f in changes.updated]
-            desk.clock.advance(200)
-            if turn == 1:
+            desk.clock.advance(400)
+            if turn == 0:
                 desk.org.write("Contact", first, Name="0 again")
             if not changes.more:
                 break

@@ -137,6 +137,8 @@ def test_what_a_person_wrote_into_the_comments_stays(far: Far) -> None:
     assert task(far)["Description"] == (
         "Call back!\nStarted: 2023-11-14T22:13:20Z\nQueue: sales\nQueue: for ever\nDone.\nRecording: 1.wav"
     )
+    ((_, fields),) = far.entries()
+    assert fields["queue"] == "sales"
 
 
 def test_what_a_person_edited_is_not_overwritten(far: Far) -> None:
@@ -215,14 +217,19 @@ def test_a_refused_record_says_its_code(far: Far) -> None:
     assert "Zoë" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("there", "wanted"), [(True, Retry), (False, Refused)])
-def test_two_writes_of_one_call_at_once_are_one_task(far: Far, *, there: bool, wanted: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("there", "code", "wanted"),
+    [(True, "DUPLICATE_VALUE", Retry), (False, "DUPLICATE_VALUE", Refused), (True, "STRING_TOO_LONG", Refused)],
+)
+def test_two_writes_of_one_call_at_once_are_one_task(
+    far: Far, code: str, *, there: bool, wanted: type[Exception]
+) -> None:
     """The one that comes second is refused as a duplicate, and then updates; a duplicate of another field stays one."""
     if there:
         with_portal(far, lambda p: p.put_call("main:1", FIELDS))
 
     def race(request: httpx.Request) -> httpx.Response:
-        return not_upserted("DUPLICATE_VALUE") if "composite" in request.url.path else far.org.answer(request)
+        return not_upserted(code) if "composite" in request.url.path else far.org.answer(request)
 
     far.transport = httpx.MockTransport(race)
     with pytest.raises(wanted):
