@@ -25,7 +25,7 @@ demo: $(STAMP) ## a call centre for a minute, end to end, and whether every call
 test: $(STAMP) ## unit tests, laws, and integration on the real Kafka and the real ClickHouse engine
 	@$(BIN)/python -m pytest -m "not real and not chaos" $(ARGS)
 
-test-real: $(STAMP) ## a real Asterisk and a real schema registry, built on this machine
+test-real: $(STAMP) ## a real Asterisk in two versions, a real Odoo and a real schema registry, built on this machine
 	@$(BIN)/python -m pytest -m real --timeout=1800 $(ARGS)
 
 check: $(STAMP) ## format, lint, types, layers, schemas

@@ -10,8 +10,9 @@ import pytest
 from tests.real.asterisk import evening as evenings
 from tests.real.asterisk.bench import Bench
 from tests.real.asterisk.evening import Evening
-from tests.real.asterisk.folder import VERSIONS, UnavailableError, asterisk_folder
+from tests.real.asterisk.folder import VERSIONS, asterisk_folder
 from tests.real.asterisk.road import Arrived, Road, running
+from tests.support.debian import UnavailableError
 
 FolderOf = Callable[[str], Path]
 

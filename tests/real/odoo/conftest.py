@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.asterisk.folder import UnavailableError
 from tests.real.odoo.folder import odoo_folder
 from tests.real.odoo.instance import Instance
+from tests.support.debian import UnavailableError
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import httpx
 
 from streams.embedded.process import Child, free_port
 from streams.runtime.clock import SystemClock
-from tests.real.asterisk.folder import ISOLATED
+from tests.support.debian import ISOLATED
 
 _SETUP = 'mount --bind "$2" "$1/mnt" && mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" && exec chroot '
 _POSTGRES = (
