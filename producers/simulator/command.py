@@ -98,6 +98,7 @@ def asterisk(
     duplicate: Annotated[float, typer.Option(help="Chance that an event is sent twice, at once or late.")] = 0.0,
     reorder: Annotated[float, typer.Option(help="Chance that an event comes late, behind younger ones.")] = 0.0,
     reorder_max: Annotated[float, typer.Option(help="How late at most, in seconds.")] = 2.0,
+    unread_mb: Annotated[int, typer.Option(help="A client with more than this unread (MiB) is cut off.")] = 8,
     flood: Annotated[int, typer.Option(help="Send that many events as fast as clients take them, then end.")] = 0,
     crash_after: Annotated[float | None, typer.Option(help="Die after that many seconds, in mid-call.")] = None,
     restart_after: Annotated[float | None, typer.Option(help="And come back after that many more.")] = None,
@@ -108,7 +109,8 @@ def asterisk(
     The line `listening HOST PORT` is printed when clients can connect. SIGTERM is `core stop now`.
     """
     clock = SystemClock()
-    gate = Gate(user=user, secret=_secret(secret_file), read=CLASSES if dialplan else USUAL)
+    read = CLASSES if dialplan else USUAL
+    gate = Gate(user=user, secret=_secret(secret_file), read=read, buffer_bytes=unread_mb << 20)
     try:
         customers = directory(seed, contacts)
         settings = Settings(seed=seed, rate=rate, speed=speed, talk_mean=talk_mean, **_mix(mix))
