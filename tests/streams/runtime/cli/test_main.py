@@ -85,7 +85,7 @@ def test_sigterm_ends_a_command_like_ctrl_c_until_it_is_told_to_set_an_event() -
     ("section", "told"),
     [
         ('[pbx.main]\nadapter = "asterix"', "pbx.main.adapter: there is no connector 'asterix'"),
-        ('[crm.crm]\nconnector = "salesforce"', "crm.crm.connector: there is no connector 'salesforce'"),
+        ('[crm.crm]\nconnector = "pipedrive"', "crm.crm.connector: there is no connector 'pipedrive'"),
         ('[crm.crm]\nconnector = "sandbox"\nrate = 3', "crm.crm.rate: there is no such key"),
     ],
 )
