@@ -156,13 +156,14 @@ class Bench:
 
 
 class Slow(Enrich):
-    """Enrichment with a nap now and then."""
+    """Enrichment with a nap now and then, and one when all is written and nothing is committed."""
 
     def process(self, messages: Sequence[Message], now: int) -> Iterator[Record | Refused]:
         for place, answer in enumerate(super().process(messages, now)):
             if place % 500 == 0:
                 CLOCK.sleep(0.05)
             yield answer
+        CLOCK.sleep(0.3)
 
 
 if __name__ == "__main__":
