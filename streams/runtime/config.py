@@ -166,7 +166,7 @@ class Crm(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     connector: str
-    """Name of the connector: amocrm, odoo, rest or sandbox."""
+    """Name of the connector: amocrm, bitrix24, hubspot, odoo, rest, salesforce or sandbox."""
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
