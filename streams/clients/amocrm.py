@@ -15,7 +15,8 @@ import structlog
 from pydantic import SecretStr
 
 from streams.clients.amocrm_access import Access, LongLived, Renewed
-from streams.clients.crm import Gone, PortalConfig, TokenBucket, Unknown
+from streams.clients.crm import Gone, PortalConfig, TokenBucket
+from streams.clients.exchange import doubt, holding, retry_after, sending
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
@@ -25,7 +26,6 @@ MOST_PER_SECOND = 7
 PAGE = 250
 _THROTTLED_S = 5.0
 """Pause after a 429 that names none: the next step of the portal is to block the address."""
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _BROKEN = range(500, 600)
 _NO_SECRET = SecretStr("")
 Kind = Literal["contacts", "companies"]
@@ -93,7 +93,10 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     if status == httpx.codes.NO_CONTENT:
         return None
     if status in {429, 503}:
-        raise Retry(f"amoCRM answered {status}", after=_retry_after(answer, status))
+        raise Retry(
+            f"amoCRM answered {status}",
+            after=retry_after(answer, _THROTTLED_S if status == httpx.codes.TOO_MANY_REQUESTS else None),
+        )
     if status == httpx.codes.UNAUTHORIZED:
         raise Denied
     if status == httpx.codes.FORBIDDEN and "json" not in answer.headers.get("content-type", ""):
@@ -105,7 +108,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     except ValueError:
         body = None
     if status in _BROKEN or (answer.is_success and body is None):
-        raise _doubt(f"amoCRM answered {status} without a result", repeatable=repeatable)
+        raise doubt(f"amoCRM answered {status} without a result", repeatable=repeatable)
     if answer.is_success:
         return body
     if status in {402, 403} or answer.is_redirect:
@@ -117,17 +120,6 @@ def _codes(body: Any) -> Iterator[str]:
     """What a validation found, by its codes; the texts may quote a number."""
     for part in body.get("validation-errors", []) if isinstance(body, Mapping) else []:
         yield from (str(error.get("code")) for error in part.get("errors", []))
-
-
-def _retry_after(answer: httpx.Response, status: int) -> float | None:
-    try:
-        return max(0.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return _THROTTLED_S if status == httpx.codes.TOO_MANY_REQUESTS else None
-
-
-def _doubt(what: str, *, repeatable: bool) -> Exception:
-    return Retry(what) if repeatable else Unknown(what)
 
 
 class AmoClient:
@@ -173,12 +165,8 @@ class AmoClient:
     async def _send(self, method: str, path: str, token: str, *, params: Any, body: Any, repeatable: bool) -> Any:
         await self._bucket.take()
         headers = {"authorization": f"Bearer {token}"}
-        try:
+        with sending("amoCRM", repeatable=repeatable):
             answer = await self._http.request(method, f"/api/v4/{path}", params=params, json=body, headers=headers)
-        except _NOT_SENT as e:
-            raise Retry(f"amoCRM cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise _doubt(f"no answer from amoCRM ({type(e).__name__})", repeatable=repeatable) from None
         return self._understood(answer, repeatable=repeatable)
 
     async def _post_open(self, path: str, body: Mapping[str, str]) -> httpx.Response:
@@ -191,11 +179,8 @@ class AmoClient:
 
     def _understood(self, answer: httpx.Response, *, repeatable: bool) -> Any:
         try:
-            return classify(answer, repeatable=repeatable)
-        except Retry as e:
-            if e.after:
-                self._bucket.hold(e.after)
-            raise
+            with holding(self._bucket):
+                return classify(answer, repeatable=repeatable)
         except Blocked:
             pause = self._config.blocked_s
             log.error("amocrm.address_blocked", pause_s=pause)  # noqa: TRY400 - where it was read tells nothing

@@ -18,12 +18,12 @@ import httpx
 from pydantic import SecretStr
 
 from streams.clients.bitrix24_operating import Operating
-from streams.clients.crm import Gone, PortalConfig, TokenBucket, Unknown
+from streams.clients.crm import Gone, PortalConfig, TokenBucket
+from streams.clients.exchange import doubt, sending
 from streams.clients.token_file import TokenFile
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _HELD = {429, 503}
 _BROKEN = range(500, 600)
 _TOO_MANY = "QUERY_LIMIT_EXCEEDED"
@@ -134,7 +134,7 @@ def told(code: str, *, repeatable: bool, after: float | None = None) -> Exceptio
     if code in {"NOT_FOUND", "OWNER_NOT_FOUND"}:
         return Gone(code)
     if code in _BROKEN_CODES:
-        return _doubt(f"Bitrix24: {code}", repeatable=repeatable)
+        return doubt(f"Bitrix24: {code}", repeatable=repeatable)
     return Reject(f"Bitrix24 refused it: {code if _CODE.fullmatch(code) else 'no code'}")
 
 
@@ -158,7 +158,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Mapping[str, Any]:
     if isinstance(body, Mapping) and "result" in body and answer.is_success:
         return body
     if status in _BROKEN or answer.is_success:
-        raise _doubt(f"Bitrix24 answered {status} without a result", repeatable=repeatable)
+        raise doubt(f"Bitrix24 answered {status} without a result", repeatable=repeatable)
     if isinstance(body, Mapping) and "error" in body:
         raise Reject("Bitrix24 refused it: no code")
     raise Fatal(f"Bitrix24 answered {status}: check `url` of this CRM")
@@ -169,10 +169,6 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _doubt(what: str, *, repeatable: bool) -> Exception:
-    return Retry(what) if repeatable else Unknown(what)
 
 
 class Bitrix24Client:
@@ -192,7 +188,7 @@ class Bitrix24Client:
         answer = await self._authorized("batch", {"halt": 1, "cmd": cmd}, repeatable=repeatable)
         body = answer["result"]
         if not isinstance(body, Mapping) or "result" not in body:
-            raise _doubt("Bitrix24 answered a batch without results", repeatable=repeatable)
+            raise doubt("Bitrix24 answered a batch without results", repeatable=repeatable)
         results, errors, times = (_keyed(body.get(k)) for k in ("result", "result_error", "result_time"))
         for key in times.keys() & calls.keys():
             self._operating.note(calls[key][0], times[key])
@@ -202,7 +198,7 @@ class Bitrix24Client:
             what = told(code, repeatable=repeatable, after=after)
             return Batch(results=results, failed=key, error=what, code=code)
         if missing := [key for key in calls if key not in results]:
-            what = _doubt("Bitrix24 left out a part of a batch", repeatable=repeatable)
+            what = doubt("Bitrix24 left out a part of a batch", repeatable=repeatable)
             return Batch(results=results, failed=missing[0], error=what)
         return Batch(results=results)
 
@@ -231,12 +227,8 @@ class Bitrix24Client:
         self, verb: str, url: str, *, repeatable: bool, body: Any = None, query: Mapping[str, str] | None = None
     ) -> httpx.Response:
         await self._bucket.take()
-        try:
+        with sending("Bitrix24", repeatable=repeatable):
             return await self._http.request(verb, url, json=body, params=query)
-        except _NOT_SENT as e:
-            raise Retry(f"Bitrix24 cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise _doubt(f"no answer from Bitrix24 ({type(e).__name__})", repeatable=repeatable) from None
 
     async def _renew(self, used: str) -> None:
         """A new pair of tokens, unless somebody has fetched one since; on the disk before it is used.

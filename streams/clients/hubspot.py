@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from streams.clients.crm import Gone, PortalConfig, TokenBucket, Unknown
+from streams.clients.crm import Gone, PortalConfig, TokenBucket
+from streams.clients.exchange import doubt, holding, retry_after, sending
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _HELD = {423, 429, 477, 503}
 """Locked, too many, the account is on the move, overloaded: nothing was done, and the same is welcome later."""
 _UNAUTHORIZED, _FORBIDDEN, _MISSING = 401, 403, 404
@@ -71,7 +71,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     except ValueError:
         body, readable = None, False
     if status in _HELD:
-        raise Retry(f"HubSpot answered {status}", after=_retry_after(answer) or _pause(status, body))
+        raise Retry(f"HubSpot answered {status}", after=retry_after(answer) or _pause(status, body))
     if status == _UNAUTHORIZED:
         raise Fatal("HubSpot refuses the token: set `token_file` of this CRM to the access token of a private app")
     if status == _FORBIDDEN:
@@ -91,24 +91,12 @@ def category(error: Any) -> str:
     return told if isinstance(told, str) and _CATEGORY.fullmatch(told) else ""
 
 
-def doubt(what: str, *, repeatable: bool) -> Exception:
-    """What a request without a clear answer asks for."""
-    return Retry(what) if repeatable else Unknown(what)
-
-
 def _pause(status: int, body: Any) -> float | None:
     """How long everybody waits when there is too much; None, each for itself, otherwise."""
     if status != _TOO_MANY:
         return None
     policy = body.get("policyName") if isinstance(body, Mapping) else None
     return _PAUSES.get(str(policy), _PAUSE)
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 class HubSpotClient:
@@ -147,18 +135,10 @@ class HubSpotClient:
         params: Mapping[str, str],
     ) -> Any:
         await self._requests.take()
-        try:
+        with sending("HubSpot", repeatable=repeatable):
             answer = await self._http.request(method, path, json=body, params=params)
-        except _NOT_SENT as e:
-            raise Retry(f"HubSpot cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise doubt(f"no answer from HubSpot ({type(e).__name__})", repeatable=repeatable) from None
-        try:
+        with holding(held):
             return classify(answer, repeatable=repeatable)
-        except Retry as e:
-            if e.after:
-                held.hold(e.after)
-            raise
 
 
 @asynccontextmanager

@@ -15,13 +15,13 @@ from typing import Any, Literal
 import httpx
 from pydantic import SecretStr
 
-from streams.clients.crm import Gone, PortalConfig, TokenBucket, Unknown
+from streams.clients.crm import Gone, PortalConfig, TokenBucket
+from streams.clients.exchange import doubt, holding, retry_after, sending
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
 _POOL = 4
 """Connections of one pool: a request looks at every connection of its pool, so several small ones are faster."""
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _HELD = {429, 503}
 """A proxy in front of Odoo answers so before it passes anything on."""
 _FORBIDDEN = {401, 403}
@@ -63,7 +63,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     """
     status = answer.status_code
     if status in _HELD:
-        raise Retry(f"Odoo answered {status}", after=_retry_after(answer))
+        raise Retry(f"Odoo answered {status}", after=retry_after(answer))
     try:
         body = answer.json()
     except ValueError:
@@ -74,7 +74,7 @@ def classify(answer: httpx.Response, *, repeatable: bool) -> Any:
     if status in _FORBIDDEN:
         raise _told("AccessDenied", repeatable=repeatable)
     if status in _BROKEN or (answer.is_success and body is None):
-        raise _doubt(f"Odoo answered {status} without a result", repeatable=repeatable)
+        raise doubt(f"Odoo answered {status} without a result", repeatable=repeatable)
     if not answer.is_success:
         raise Fatal(f"Odoo answered {status}: check `url`, `database` and `api` of this CRM")
     return body.get("result") if rpc else body
@@ -103,19 +103,8 @@ def _told(name: str, *, repeatable: bool) -> Exception:
     if module.startswith("psycopg2"):
         if kind in _ROLLED_BACK:
             return Retry(f"Odoo's database rolled back ({kind})")
-        return _doubt(f"Odoo's database failed ({kind})", repeatable=repeatable)
+        return doubt(f"Odoo's database failed ({kind})", repeatable=repeatable)
     return Reject(f"Odoo refused it: {kind}")
-
-
-def _doubt(what: str, *, repeatable: bool) -> Exception:
-    return Retry(what) if repeatable else Unknown(what)
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 class OdooClient:
@@ -165,18 +154,10 @@ class OdooClient:
 
     async def _post(self, path: str, body: Mapping[str, Any], *, repeatable: bool) -> Any:
         await self._bucket.take()
-        try:
+        with sending("Odoo", repeatable=repeatable):
             answer = await next(self._pools).post(path, json=body)
-        except _NOT_SENT as e:
-            raise Retry(f"Odoo cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise _doubt(f"no answer from Odoo ({type(e).__name__})", repeatable=repeatable) from None
-        try:
+        with holding(self._bucket):
             return classify(answer, repeatable=repeatable)
-        except Retry as e:
-            if e.after:
-                self._bucket.hold(e.after)
-            raise
 
 
 @asynccontextmanager

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import httpx
 from pydantic import SecretStr
 
-from streams.clients.crm import Gone, PortalConfig, TokenBucket, Unknown
+from streams.clients.crm import Gone, PortalConfig, TokenBucket
+from streams.clients.exchange import doubt, holding, retry_after, sending
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _HELD = {429, 503}
 _FORBIDDEN = {401, 403}
 _NOT_THERE = 404
@@ -97,7 +97,7 @@ def classify(answer: httpx.Response, *, repeatable: bool, row: bool) -> Any:
     """
     status, code = answer.status_code, error_code(answer)
     if status in _HELD:
-        raise Retry(f"Salesforce answered {status}", after=_retry_after(answer))
+        raise Retry(f"Salesforce answered {status}", after=retry_after(answer))
     if status == _NOT_THERE and row and code:
         raise Gone(code)
     if code in _AGAIN:
@@ -109,7 +109,7 @@ def classify(answer: httpx.Response, *, repeatable: bool, row: bool) -> Any:
     except ValueError:
         body = ...
     if status in _BROKEN or (answer.is_success and body is ...):
-        raise _doubt(f"Salesforce answered {status} without a result", repeatable=repeatable)
+        raise doubt(f"Salesforce answered {status} without a result", repeatable=repeatable)
     if status == _NOT_THERE or not (answer.is_success or code):
         raise Fatal(f"Salesforce answered {status}: check `url`, `api_version` and `call_id_field` of this CRM")
     if code:
@@ -128,17 +128,6 @@ def told(code: str) -> Exception:
     if code == "STORAGE_LIMIT_EXCEEDED":
         return Fatal("Salesforce's storage is full")
     return Refused(code)
-
-
-def _doubt(what: str, *, repeatable: bool) -> Exception:
-    return Retry(what) if repeatable else Unknown(what)
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    try:
-        return max(0.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 class Budget:
@@ -212,7 +201,7 @@ class SalesforceClient:
         path = f"{self._root}/composite/sobjects/{at}".rstrip("/")
         results = await self._send("PATCH", path, json=body, repeatable=repeatable)
         if not isinstance(results, list) or len(results) != len(records):
-            raise _doubt("Salesforce answered something else than a result for each record", repeatable=repeatable)
+            raise doubt("Salesforce answered something else than a result for each record", repeatable=repeatable)
         return [str(r["id"]) if r["success"] else told(str(r["errors"][0]["statusCode"])) for r in results]
 
     async def delete(self, kind: str, record: str) -> None:
@@ -230,21 +219,13 @@ class SalesforceClient:
         self._budget.read(answer)
         if "date" in answer.headers:
             self.told_at = round(parsedate_to_datetime(answer.headers["date"]).timestamp()) * 1_000_000
-        try:
+        with holding(self._bucket):
             return classify(answer, repeatable=repeatable, row=row)
-        except Retry as e:
-            if e.after:
-                self._bucket.hold(e.after)
-            raise
 
     async def _exchange(self, method: str, path: str, token: str, *, repeatable: bool, **parts: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        try:
+        with sending("Salesforce", repeatable=repeatable):
             return await self._http.request(method, path, headers=headers, **parts)
-        except _NOT_SENT as e:
-            raise Retry(f"Salesforce cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise _doubt(f"no answer from Salesforce ({type(e).__name__})", repeatable=repeatable) from None
 
     async def _session(self, refused: str | None) -> str:
         """The session's token, a new one when it is the refused one; whoever comes meanwhile waits for it."""
@@ -263,7 +244,7 @@ class SalesforceClient:
         except ValueError:
             body = {}
         if answer.status_code in {*_HELD, *_BROKEN} or body.get("error") in _GRANT_AGAIN:
-            raise Retry(f"Salesforce's log-in answered {answer.status_code}", after=_retry_after(answer))
+            raise Retry(f"Salesforce's log-in answered {answer.status_code}", after=retry_after(answer))
         if not (answer.is_success and body.get("access_token")):
             raise Fatal("Salesforce refuses the log-in: set `url`, `client_id`, `client_secret` of this CRM")
         if body.get("refresh_token", refresh) != refresh:

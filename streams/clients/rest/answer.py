@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-from streams.clients.crm import Expired, Gone, Unknown, UnknownContact
+from streams.clients.crm import Expired, Gone, UnknownContact
+from streams.clients.exchange import doubt, retry_after
 from streams.clients.rest import template
 from streams.clients.rest.mapping import Mapping, Rule
 from streams.runtime.errors import Fatal, Reject, Retry
@@ -50,11 +51,6 @@ def classify(answer: httpx.Response, mapping: Mapping, *, method: str, repeatabl
     return body
 
 
-def doubt(what: str, *, repeatable: bool) -> Exception:
-    """What to do when it may have been done or not: again, where that does no more."""
-    return Retry(what) if repeatable else Unknown(what)
-
-
 def _code(body: Any, where: str) -> str:
     found = template.first(body, where) if where else None
     return "" if found is None or isinstance(found, dict | list) else str(found)
@@ -77,17 +73,10 @@ def _fits(rule: Rule, method: str, answer: httpx.Response, code: str) -> bool:
 def _asked(rule: Rule, told: str, answer: httpx.Response, *, repeatable: bool) -> Exception:
     match rule.then:
         case "retry":
-            return Retry(told, after=_retry_after(answer, rule.after))
+            return Retry(told, after=retry_after(answer, rule.after))
         case "unknown":
             return doubt(told, repeatable=repeatable)
         case "fatal":
             return Fatal(f"{told}: check `token` or `token_file` of this CRM, and the rights that go with it")
         case verdict:
             return _PLAIN[verdict](told)
-
-
-def _retry_after(answer: httpx.Response, otherwise: float | None) -> float | None:
-    try:
-        return max(0.0, float(answer.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return otherwise

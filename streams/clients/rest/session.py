@@ -13,19 +13,19 @@ import httpx
 from pydantic import AfterValidator, SecretStr
 
 from streams.clients.crm import PortalConfig, TokenBucket
+from streams.clients.exchange import holding, sending
 from streams.clients.rest import template
-from streams.clients.rest.answer import classify, doubt
+from streams.clients.rest.answer import classify
 from streams.clients.rest.load import load
 from streams.clients.rest.mapping import Auth, Mapping
 from streams.clients.rest.requests import Pages, Request, Search
 from streams.clients.rest.template import Values
 from streams.runtime.clock import Clock
-from streams.runtime.errors import Fatal, Retry
+from streams.runtime.errors import Fatal
 
 _POOL = 4
 """Connections of one pool. Each request looks at every connection of its pool several times: 300 calls of three requests
 took 5 s with one pool of 32 connections, and 1 s with pools of 4."""
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _MOST_PAGES = 100
 """Of a list that the journal reads; who has more entries for one call, or holders of one number, has a wrong mapping."""
 _NO_TOKEN = SecretStr("")
@@ -84,19 +84,11 @@ class Session:
         path, query = template.path(request.path, values), template.query(request.query, values)
         json = template.body(request.body, values) if body is None else body
         await self._bucket.take()
-        try:
+        with sending("the CRM", repeatable=request.safe):
             answer = await next(self._pools).request(request.method, path, params=query or None, json=json)
-        except _NOT_SENT as e:
-            raise Retry(f"the CRM cannot be reached ({type(e).__name__})") from None
-        except httpx.HTTPError as e:
-            raise doubt(f"no answer from the CRM ({type(e).__name__})", repeatable=request.safe) from None
-        try:
+        with holding(self._bucket):
             body = classify(answer, self.mapping, method=request.method, repeatable=request.safe)
             return Answer(body=body, status=answer.status_code, date=answer.headers.get("date", ""))
-        except Retry as e:
-            if e.after:
-                self._bucket.hold(e.after)
-            raise
 
     async def page(self, search: Search, values: Values, cursor: str) -> tuple[list[Any], str, Answer]:
         """One page of a list from `cursor` ("": the first): its items, the next cursor ("": none), the whole answer."""
