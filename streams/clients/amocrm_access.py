@@ -7,11 +7,10 @@ a person to authorise anew.
 """
 
 import asyncio
-import fcntl
 import json
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +19,7 @@ import httpx
 import structlog
 from pydantic import SecretStr
 
+from streams.clients.token_file import TokenFile
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Retry
 
@@ -29,7 +29,6 @@ Send = Callable[[str, Mapping[str, str]], Awaitable[httpx.Response]]
 _LEFT = 0.25
 """Part of an access token's life that is left when it is renewed: of a day, six hours for a person to act."""
 _AGAIN_S = 60.0
-_LOOK_S = 0.2
 _REFUSED = {400, 401, 404}
 _ANEW = "authorise the integration anew and put the new pair into `tokens`"
 
@@ -73,11 +72,11 @@ class Tokens:
     """Whether the refresh token was sent off, and may be spent."""
 
 
-class TokenFile:
-    """The pair on disk, never half written."""
+class Pair:
+    """The pair on disk."""
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str, clock: Clock) -> None:
+        self._path, self._file = Path(path), TokenFile(path, clock, patience=math.inf)
 
     def read(self) -> Tokens:
         try:
@@ -88,34 +87,14 @@ class TokenFile:
 
     def write(self, tokens: Tokens) -> None:
         """Return when it is durable."""
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(tokens), file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._file.store(asdict(tokens))
         except OSError as e:
             raise Fatal(f"the file `tokens` of this CRM cannot be written ({type(e).__name__}): make room") from None
 
-    @asynccontextmanager
-    async def alone(self, clock: Clock) -> AsyncIterator[None]:
+    def alone(self) -> AbstractAsyncContextManager[None]:
         """Wait until no other process is renewing; a process that died holds nothing."""
-        with self._path.with_name(self._path.name + ".lock").open("w") as handle:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    await clock.pause(_LOOK_S)
-                else:
-                    break
-            yield
+        return self._file.locked()
 
 
 class Renewed:
@@ -123,7 +102,7 @@ class Renewed:
 
     def __init__(self, path: str, client: Mapping[str, str], secret: SecretStr, clock: Clock) -> None:
         """`client` holds client_id and redirect_uri."""
-        self._file, self._client, self._secret, self._clock = TokenFile(path), client, secret, clock
+        self._file, self._client, self._secret, self._clock = Pair(path, clock), client, secret, clock
         self._door = asyncio.Lock()
         self._held: Tokens | None = None
         self._again_at = 0.0
@@ -138,7 +117,7 @@ class Renewed:
         return await self._other(stale, send, refused=True)
 
     async def _other(self, stale: str, send: Send, *, refused: bool) -> str:
-        async with self._door, self._file.alone(self._clock):
+        async with self._door, self._file.alone():
             there = self._file.read()
             if there.access_token == stale:
                 try:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from streams.clients.amocrm import AmoClient, Config, connect
-from streams.clients.amocrm_access import TokenFile, Tokens
+from streams.clients.amocrm_access import Pair, Tokens
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
 from tests.fakes.amocrm import CLIENT, LIFE_S, Amo
@@ -75,7 +75,7 @@ class Desk:
 
     @property
     def held(self) -> Tokens:
-        return TokenFile(str(self.path)).read()
+        return Pair(str(self.path), self.clock).read()
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_renewal_waits_for_another_process(desk: Desk) -> None:
 
     async def one() -> None:
         async with desk.connect() as client:
-            async with TokenFile(str(desk.path)).alone(desk.clock):
+            async with Pair(str(desk.path), desk.clock).alone():
                 waiting = asyncio.create_task(desk.look(client))
                 for _ in range(50):
                     await asyncio.sleep(0)
