@@ -235,9 +235,7 @@ class Source:
         data = notice.data
         if self._lost:  # what was read was not kept
             data = {key: value for key, value in data.items() if key not in _COVERAGE}
-        if "heartbeat" in data:
-            pass
-        elif notice.type in ("source.up", "source.down"):
+        if notice.type in ("source.up", "source.down") and "heartbeat" not in data:
             metrics.SOURCE_UP.labels(self._name).set(notice.type == "source.up")
             log.info(notice.type, pbx=self._name, **{k: v for k, v in data.items() if k not in _INWARD})
         elif notice.type == "gap.detected":
