@@ -1,36 +1,30 @@
 """amoCRM's contacts and companies as the feed reads them, against one in memory."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from producers.crm.amocrm import AmoContacts
-from producers.crm.feed import ContactFeed
 from producers.crm.source import Changes, ContactSource
-from producers.crm.topic import Position
 from streams.clients import amocrm, amocrm_lists
 from streams.clients.amocrm import Config, connect
 from streams.clients.crm import Gone
 from streams.runtime import plugins
-from streams.runtime.clock import ManualClock
 from tests.fakes.amocrm import Amo
-from tests.producers.crm.fakes import FakeTopic
+from tests.producers.crm.desk import FeedDesk
 
-T = TypeVar("T")
 CONFIG = Config(url="https://crm.test", token=SecretStr("a-token"), reconcile_s=3600)
 
 
-class Desk:
+class Desk(FeedDesk[AmoContacts]):
     """A session with an account, and a feed that is turned by hand."""
 
     def __init__(self) -> None:
-        self.clock, self.topic = ManualClock(), FakeTopic()
+        super().__init__(CONFIG)
         self.amo = Amo(lambda: self.clock.now() / 1_000_000, "a-token")
         self.before: list[Callable[[], object]] = []
         """What happens in the account ahead of the next requests."""
@@ -45,15 +39,6 @@ class Desk:
         self.clock.advance(1)
         async with connect(CONFIG, self.clock, rate=2, transport=httpx.MockTransport(self.door)) as client:
             yield AmoContacts(client, CONFIG, self.clock)
-
-    def ask(self, verb: Callable[[AmoContacts], Awaitable[T]]) -> T:
-        """What a verb of a new session returns."""
-
-        async def one() -> T:
-            async with self.open() as contacts:
-                return await verb(contacts)
-
-        return asyncio.run(one())
 
     def scan(self, since: int | None = None) -> list[str]:
         """The ids that all pages show."""
@@ -70,23 +55,8 @@ class Desk:
 
         return self.ask(read)
 
-    def turns(self, deeds: list[Callable[[], object]], *, seconds: float = 61) -> list[set[str]]:
-        """Let the feed look after each deed, in one session; which contacts the topic has then."""
-        said = []
-
-        async def play() -> None:
-            async with self.open() as contacts:
-                feed = ContactFeed("crm", "acme", contacts, self.topic, CONFIG, clock=self.clock)
-                position = self.topic.position
-                for deed in deeds:
-                    deed()
-                    if position is None:
-                        position = Position(token=(await contacts.mark()).token)
-                    position = await feed.turn(position)
-                    said.append({c.name for c in self.topic.says.values()})
-                    self.clock.advance(seconds)
-
-        asyncio.run(play())
+    def turns(self, deeds: list[Callable[[], object]], *, seconds: float | None = None) -> list[set[str]]:
+        said = super().turns(deeds, seconds=seconds)
         assert self.amo.limited == 0
         return said
 

@@ -1,43 +1,35 @@
 """Bitrix24's contacts as the feed reads them, against one in memory."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from producers.crm.bitrix24 import Bitrix24Contacts
-from producers.crm.feed import ContactFeed
 from producers.crm.source import ContactSource
-from producers.crm.topic import Position
 from streams.clients.bitrix24 import Config, connect
 from streams.clients.crm import Expired, Gone
 from streams.runtime import plugins
-from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Retry
 from tests.fakes.bitrix24 import COMPANY, CONTACT, Bitrix24
 from tests.fakes.bitrix24_rest import CLIENT, SECRET
-from tests.producers.crm.fakes import FakeTopic
-
-T = TypeVar("T")
+from tests.producers.crm.desk import FeedDesk
 
 
-class Desk:
+class Desk(FeedDesk[Bitrix24Contacts]):
     """A session with a Bitrix24, and a feed that is turned by hand."""
 
+    step_s = 1.0
+
     def __init__(self, folder: Path) -> None:
-        self.clock, self.topic = ManualClock(), FakeTopic()
-        self.b24 = Bitrix24("key", lambda: self.clock.now() / 1_000_000)
-        self.b24.expires = float("inf")
-        self.transport = self.b24.transport
         file = folder / "tokens.json"
         file.write_text(json.dumps({"access_token": "key", "refresh_token": "refresh-1"}), "utf-8")
-        self.config = Config(
+        self.portal = Config(
             url="https://b24.test",
             client_id=CLIENT,
             client_secret=SecretStr(SECRET),
@@ -45,37 +37,15 @@ class Desk:
             sweep_s=60,
             reconcile_s=3600,
         )
+        super().__init__(self.portal)
+        self.b24 = Bitrix24("key", lambda: self.clock.now() / 1_000_000)
+        self.b24.expires = float("inf")
+        self.transport = self.b24.transport
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Bitrix24Contacts]:
-        async with connect(self.config, self.clock, rate=1000, burst=50, transport=self.transport) as client:
+        async with connect(self.portal, self.clock, rate=1000, burst=50, transport=self.transport) as client:
             yield Bitrix24Contacts(client)
-
-    def ask(self, verb: Callable[[Bitrix24Contacts], Awaitable[T]]) -> T:
-        """What a verb of a new session returns."""
-
-        async def one() -> T:
-            async with self.open() as contacts:
-                return await verb(contacts)
-
-        return asyncio.run(one())
-
-    def turns(self, deeds: list[Callable[[], object]], *, seconds: float = 1) -> list[set[str]]:
-        """Let the feed look after each deed, in one session; which contacts the topic has then."""
-        said = []
-
-        async def play() -> None:
-            async with self.open() as contacts:
-                feed = ContactFeed("crm", "acme", contacts, self.topic, self.config, clock=self.clock)
-                position = self.topic.position or Position(token=(await contacts.mark()).token)
-                for deed in deeds:
-                    deed()
-                    position = await feed.turn(position)
-                    said.append({c.name for c in self.topic.says.values()})
-                    self.clock.advance(seconds)
-
-        asyncio.run(play())
-        return said
 
 
 @pytest.fixture

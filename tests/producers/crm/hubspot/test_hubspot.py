@@ -1,37 +1,31 @@
 """HubSpot's contacts as the feed reads them, against an account in memory whose search lags behind."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from producers.crm import hubspot as module
-from producers.crm.feed import ContactFeed
 from producers.crm.hubspot import HubSpotContacts, source
 from producers.crm.source import Changes, ContactSource
-from producers.crm.topic import Position
 from streams.clients.crm import Gone
 from streams.clients.hubspot import Config, connect
 from streams.runtime import plugins
-from streams.runtime.clock import ManualClock
 from tests.fakes.hubspot import HubSpot
 from tests.fakes.hubspot_answers import part_failed
-from tests.producers.crm.fakes import FakeTopic
+from tests.producers.crm.desk import FeedDesk
 
-T = TypeVar("T")
 CONFIG = Config(url="http://hubspot.test", token=SecretStr("key"), archived_s=60, reconcile_s=3600)
 MILLI = 1000
 
 
-class Desk:
+class Desk(FeedDesk[HubSpotContacts]):
     """A session with an account, and a feed that is turned by hand."""
 
     def __init__(self) -> None:
-        self.clock, self.topic = ManualClock(), FakeTopic()
+        super().__init__(CONFIG)
         self.hubspot = HubSpot("key", self.clock)
 
     @asynccontextmanager
@@ -40,32 +34,8 @@ class Desk:
         async with connect(CONFIG, self.clock, rate=rate, transport=self.hubspot.transport) as client:
             yield HubSpotContacts(client, CONFIG, self.clock)
 
-    def ask(self, verb: Callable[[HubSpotContacts], Awaitable[T]]) -> T:
-        """What a verb of a new session returns."""
-
-        async def one() -> T:
-            async with self.open() as contacts:
-                return await verb(contacts)
-
-        return asyncio.run(one())
-
-    def turns(self, deeds: list[Callable[[], object]], *, seconds: float = 61) -> list[set[str]]:
-        """Let the feed look after each deed, in one session; which contacts the topic has then."""
-        said = []
-
-        async def play() -> None:
-            async with self.open() as contacts:
-                feed = ContactFeed("crm", "acme", contacts, self.topic, CONFIG, clock=self.clock)
-                position = self.topic.position
-                for deed in deeds:
-                    deed()
-                    if position is None:
-                        position = Position(token=(await contacts.mark()).token)
-                    position = await feed.turn(position)
-                    said.append({c.name for c in self.topic.says.values()})
-                    self.clock.advance(seconds)
-
-        asyncio.run(play())
+    def turns(self, deeds: list[Callable[[], object]], *, seconds: float | None = None) -> list[set[str]]:
+        said = super().turns(deeds, seconds=seconds)
         assert self.hubspot.breaches == 0
         return said
 

@@ -1,71 +1,37 @@
 """Odoo's contacts as the feed reads them, against one in memory."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 import pytest
 from pydantic import SecretStr
 
 from producers.crm import odoo as module
-from producers.crm.feed import ContactFeed
 from producers.crm.odoo import OdooContacts
 from producers.crm.source import Changes, ContactSource
-from producers.crm.topic import Position
 from streams.clients.crm import Gone
 from streams.clients.odoo import Config, connect
 from streams.runtime import plugins
-from streams.runtime.clock import ManualClock
 from tests.fakes.odoo import DATABASE, LOGIN, Odoo
-from tests.producers.crm.fakes import FakeTopic
+from tests.producers.crm.desk import FeedDesk
 
-T = TypeVar("T")
 CONTACT = "res.partner"
 CONFIG = Config(
     url="http://odoo.test", database=DATABASE, login=LOGIN, password=SecretStr("key"), ids_s=60, reconcile_s=3600
 )
 
 
-class Desk:
+class Desk(FeedDesk[OdooContacts]):
     """A session with an Odoo, and a feed that is turned by hand."""
 
     def __init__(self) -> None:
-        self.clock, self.topic = ManualClock(), FakeTopic()
+        super().__init__(CONFIG)
         self.odoo = Odoo("key", lambda: self.clock.now() // 1_000_000)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OdooContacts]:
         async with connect(CONFIG, self.clock, rate=1000, transport=self.odoo.transport) as client:
             yield OdooContacts(client, CONFIG, self.clock)
-
-    def ask(self, verb: Callable[[OdooContacts], Awaitable[T]]) -> T:
-        """What a verb of a new session returns."""
-
-        async def one() -> T:
-            async with self.open() as contacts:
-                return await verb(contacts)
-
-        return asyncio.run(one())
-
-    def turns(self, deeds: list[Callable[[], object]], *, seconds: float = 61) -> list[set[str]]:
-        """Let the feed look after each deed, in one session; which contacts the topic has then."""
-        said = []
-
-        async def play() -> None:
-            async with self.open() as contacts:
-                feed = ContactFeed("crm", "acme", contacts, self.topic, CONFIG, clock=self.clock)
-                position = self.topic.position
-                for deed in deeds:
-                    deed()
-                    if position is None:
-                        position = Position(token=(await contacts.mark()).token)
-                    position = await feed.turn(position)
-                    said.append({c.name for c in self.topic.says.values()})
-                    self.clock.advance(seconds)
-
-        asyncio.run(play())
-        return said
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """Salesforce's contacts as the feed reads them, against an org in memory."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from producers.crm import salesforce as module
-from producers.crm.feed import ContactFeed
 from producers.crm.salesforce import SalesforceContacts
 from producers.crm.source import Changes, ContactSource
 from producers.crm.topic import Position
@@ -19,9 +17,8 @@ from streams.clients.salesforce import Config, connect
 from streams.runtime import plugins
 from streams.runtime.clock import ManualClock
 from tests.fakes.salesforce import CLIENT_ID, Salesforce
-from tests.producers.crm.fakes import FakeTopic
+from tests.producers.crm.desk import FeedDesk
 
-T = TypeVar("T")
 DAY = 86_400
 NEVER = 10**9
 CONFIG = Config(
@@ -34,11 +31,13 @@ CONFIG = Config(
 )
 
 
-class Desk:
+class Desk(FeedDesk[SalesforceContacts]):
     """A session with an org, and a feed that is turned by hand and scans nothing by itself."""
 
+    step_s = 20.0
+
     def __init__(self) -> None:
-        self.clock, self.topic = ManualClock(1_700_000_000_000_000), FakeTopic()
+        super().__init__(CONFIG, ManualClock(1_700_000_000_000_000))
         self.org = Salesforce("secret", lambda: self.clock.now() // 1_000_000)
 
     @asynccontextmanager
@@ -46,34 +45,8 @@ class Desk:
         async with connect(CONFIG, self.clock, rate=1000, transport=self.org.transport) as client:
             yield SalesforceContacts(client, CONFIG)
 
-    def ask(self, verb: Callable[[SalesforceContacts], Awaitable[T]]) -> T:
-        """What a verb of a new session returns."""
-
-        async def one() -> T:
-            async with self.open() as contacts:
-                return await verb(contacts)
-
-        return asyncio.run(one())
-
-    def turns(self, deeds: list[Callable[[], object]], *, seconds: float = 20) -> list[set[str]]:
-        """Let the feed look after each deed, in one session; which contacts the topic has then."""
-        said = []
-
-        async def play() -> None:
-            async with self.open() as contacts:
-                feed = ContactFeed("crm", "acme", contacts, self.topic, CONFIG, clock=self.clock)
-                position = self.topic.position
-                if position is None:
-                    now = self.clock.now()
-                    position = Position(token=(await contacts.mark()).token, swept=now, reconciled=now)
-                for deed in deeds:
-                    deed()
-                    position = await feed.turn(position)
-                    said.append({c.name for c in self.topic.says.values()})
-                    self.clock.advance(seconds)
-
-        asyncio.run(play())
-        return said
+    async def first(self, contacts: SalesforceContacts) -> Position:
+        return replace(await super().first(contacts), swept=self.clock.now(), reconciled=self.clock.now())
 
 
 @pytest.fixture
