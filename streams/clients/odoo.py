@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,12 +16,10 @@ import httpx
 from pydantic import SecretStr
 
 from streams.clients.crm import Gone, PortalConfig, TokenBucket
-from streams.clients.exchange import doubt, holding, retry_after, sending
+from streams.clients.exchange import doubt, holding, pools, retry_after, sending
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject, Retry
 
-_POOL = 4
-"""Connections of one pool: a request looks at every connection of its pool, so several small ones are faster."""
 _HELD = {429, 503}
 """A proxy in front of Odoo answers so before it passes anything on."""
 _FORBIDDEN = {401, 403}
@@ -171,19 +169,5 @@ async def connect(
     headers = {}
     if config.api == "json2":
         headers = {"authorization": f"bearer {config.password.get_secret_value()}", "x-odoo-database": config.database}
-    limits = httpx.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
-    async with AsyncExitStack() as stack:
-        pools = [
-            await stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=config.url,
-                    headers=headers,
-                    timeout=config.timeout_s,
-                    limits=limits,
-                    transport=transport,
-                    trust_env=False,
-                )
-            )
-            for _ in range(-(-config.in_flight // _POOL))
-        ]
-        yield OdooClient(pools, TokenBucket(clock, rate=rate, burst=config.burst), config)
+    async with pools(config.url, config, headers, transport) as clients:
+        yield OdooClient(clients, TokenBucket(clock, rate=rate, burst=config.burst), config)

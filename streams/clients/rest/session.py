@@ -4,7 +4,7 @@ import base64
 import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ import httpx
 from pydantic import AfterValidator, SecretStr
 
 from streams.clients.crm import PortalConfig, TokenBucket
-from streams.clients.exchange import holding, sending
+from streams.clients.exchange import holding, pools, sending
 from streams.clients.rest import template
 from streams.clients.rest.answer import classify
 from streams.clients.rest.load import load
@@ -23,9 +23,6 @@ from streams.clients.rest.template import Values
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal
 
-_POOL = 4
-"""Connections of one pool. Each request looks at every connection of its pool several times: 300 calls of three requests
-took 5 s with one pool of 32 connections, and 1 s with pools of 4."""
 _MOST_PAGES = 100
 """Of a list that the journal reads; who has more entries for one call, or holders of one number, has a wrong mapping."""
 _NO_TOKEN = SecretStr("")
@@ -169,19 +166,6 @@ async def connect(
     if not config.url:
         raise Fatal("this CRM has no `url`: set it, or run `trunkline up`, which starts the sandbox")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses, and one can hold a telephone number
-    limits = httpx.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
-    async with AsyncExitStack() as stack:
-        pools = [
-            await stack.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=config.url,
-                    headers={**mapping.headers, **_shown(mapping.auth, config.token.get_secret_value())},
-                    timeout=config.timeout_s,
-                    limits=limits,
-                    transport=transport,
-                    trust_env=False,
-                )
-            )
-            for _ in range(-(-config.in_flight // _POOL))
-        ]
-        yield Session(mapping, pools, TokenBucket(clock, rate=rate, burst=config.burst))
+    headers = {**mapping.headers, **_shown(mapping.auth, config.token.get_secret_value())}
+    async with pools(config.url, config, headers, transport) as clients:
+        yield Session(mapping, clients, TokenBucket(clock, rate=rate, burst=config.burst))
