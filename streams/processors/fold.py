@@ -16,12 +16,12 @@ from streams.processors.folding.past import Past
 from streams.processors.folding.revisions import Revisions
 from streams.processors.folding.scope import Scope, begins
 from streams.processors.folding.steps import STEPS
+from streams.processors.folding.times import MICRO
 from streams.runtime import config, metrics
 from streams.runtime.clock import Clock
 from streams.runtime.pipeline import Message, Output, Refused, Stage, Task
 
 NAME = "fold"
-MICRO = 1_000_000
 UNRELATED = frozenset({"agent.state", "dtmf"})
 """A third of a PBX's events: they change no call, so they are not even decoded."""
 SWEEP_US = 60 * MICRO

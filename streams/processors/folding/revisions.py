@@ -8,10 +8,10 @@ from streams.processors.folding.compare import FLAG
 from streams.processors.folding.past import Key, Past, Record
 from streams.processors.folding.record import record
 from streams.processors.folding.scope import Scope
+from streams.processors.folding.times import MICRO
 from streams.runtime import config, metrics
 from streams.runtime.pipeline import Output
 
-MICRO = 1_000_000
 MILESTONE = ("state", "agent", "reached_number", "native_ids")
 """While the call goes on, a revision is emitted only when one of these changed."""
 LONG = 200
