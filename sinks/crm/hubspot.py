@@ -23,7 +23,7 @@ from sinks.crm.connector import Connector, Entry, Portal
 from sinks.crm.journal import FIELDS
 from streams.clients.crm import Gone, Unknown, UnknownContact, e164
 from streams.clients.hubspot import KEY, Config, HubSpotClient, connect
-from streams.clients.hubspot_batch import Creations
+from streams.clients.hubspot_batch import creations
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Fatal, Reject
 
@@ -67,7 +67,7 @@ class HubSpotPortal:
     """Calls in one HubSpot account. An entry's id is our call id, the value of its unique property."""
 
     def __init__(self, client: HubSpotClient, config: Config) -> None:
-        self._client, self._config, self._creations = client, config, Creations(client)
+        self._client, self._config, self._creations = client, config, creations(client)
 
     async def find_by_phone(self, number: str) -> Sequence[str]:
         """Contacts with these last digits, each then compared in E.164. Who was just added may not be found yet."""
@@ -97,7 +97,7 @@ class HubSpotPortal:
         to = [{"to": {"id": contact_id}, "types": [_CALL_TO_CONTACT]}] if contact_id else []
         properties = {KEY: call_id, **_properties(fields), **_for_timeline(fields)}
         try:
-            await self._creations.create(call_id, {"properties": properties, "associations": to})
+            await self._creations.ask((call_id, {"properties": properties, "associations": to}))
         except Reject:
             if await self._there(call_id):
                 raise Unknown("HubSpot has an entry of this call already") from None  # an attempt that came late

@@ -20,9 +20,9 @@ from phonenumbers import PhoneNumberFormat
 
 from sinks.crm.connector import Connector, Entry, Portal
 from sinks.crm.journal import FIELDS
+from streams.clients.batches import Batches
 from streams.clients.crm import Gone, UnknownContact, e164
 from streams.clients.salesforce import Config, Refused, SalesforceClient, connect
-from streams.clients.salesforce_batch import Batches
 from streams.clients.soql import literal, phrase
 from streams.runtime.clock import Clock
 from streams.runtime.errors import Retry
@@ -58,6 +58,7 @@ _NOT_THERE = {
 """The contact, or the task itself."""
 _SPELLINGS = (PhoneNumberFormat.E164, PhoneNumberFormat.INTERNATIONAL, PhoneNumberFormat.NATIONAL)
 _LAST_DIGITS = 8
+_WRITES = 200
 _READS = 20
 """Tasks that are read at once: their ids stand in the address, which ends at 16,384 characters."""
 
@@ -67,10 +68,13 @@ class SalesforcePortal:
 
     def __init__(self, client: SalesforceClient, config: Config) -> None:
         self._client, self._config = client, config
-        self._upserts = Batches(partial(client.upsert, _TASK, config.call_id_field), repeatable=False)
-        self._updates = Batches(partial(client.update, _TASK))
-        self._by_call = Batches(partial(self._read, config.call_id_field), most=_READS)
-        self._by_id = Batches(partial(self._read, "Id"), most=_READS)
+        # What the org's own triggers refuse may be the size of the batch, so a refused record is tried again by itself.
+        self._upserts = Batches(
+            partial(client.upsert, _TASK, config.call_id_field), most=_WRITES, again=Refused, repeatable=False
+        )
+        self._updates = Batches(partial(client.update, _TASK), most=_WRITES, again=Refused)
+        self._by_call = Batches(partial(self._read, config.call_id_field), most=_READS, again=Refused)
+        self._by_id = Batches(partial(self._read, "Id"), most=_READS, again=Refused)
 
     async def find_by_phone(self, number: str) -> Sequence[str]:
         """Contacts with this number in any of the fields, each compared in E.164."""

@@ -1,73 +1,39 @@
-"""HubSpot's batches of calls: what gathers while one is on its way goes with the next, and each record has its outcome."""
+"""HubSpot's batches of calls: each record of one has its outcome, also where HubSpot refuses it whole."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
+from streams.clients.batches import Batches
 from streams.clients.crm import Gone, Unknown
 from streams.clients.hubspot import KEY, HubSpotClient, category
 from streams.runtime.errors import Fatal, Reject, Retry
 
 _CREATE = "/crm/v3/objects/calls/batch/create"
 _BATCH = 100
-_Waiting: TypeAlias = tuple[str, Mapping[str, Any], asyncio.Future[None]]
+Creation: TypeAlias = tuple[str, Mapping[str, Any]]
+"""A call's id, and the record that is to be made of it."""
 
 
-class Creations:
-    """Sends what is to be created in batches: one is on its way, and what comes meanwhile gathers for the next."""
-
-    def __init__(self, client: HubSpotClient) -> None:
-        self._client, self._door = client, asyncio.Lock()
-        self._waiting: list[_Waiting] = []
-
-    async def create(self, call_id: str, record: Mapping[str, Any]) -> None:
-        """Return when the entry is there. Raises Reject, Retry, Fatal, and Unknown when it may be there or not."""
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call_id, record, mine))
-        try:
-            async with self._door:
-                if not mine.done():
-                    batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                    await self._deliver(batch)
-        except asyncio.CancelledError:  # what nobody waits for is not sent
-            self._waiting = [one for one in self._waiting if one[2] is not mine]
-            if mine.done():
-                mine.exception()  # else asyncio logs that nobody heard it
-            raise
-        await mine
-
-    async def _deliver(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            await self._send(batch)
-        finally:  # also when this task is cancelled: the others do not wait for ever
-            _fail(batch, Unknown("HubSpot did not say what became of this entry"))
-
-    async def _send(self, batch: Sequence[_Waiting]) -> None:
-        body = {"inputs": [{**record, "objectWriteTraceId": call_id} for call_id, record, _ in batch]}
-        try:
-            told = await self._client.ask("POST", _CREATE, body, repeatable=False)
-        except (Reject, Gone) as e:
-            if len(batch) == 1:
-                _fail(batch, Reject(str(e)))
-                return
-            middle = len(batch) // 2  # one of them is to blame, and HubSpot does not say which
-            await self._send(batch[:middle])
-            await self._send(batch[middle:])
-        except (Retry, Fatal, Unknown) as e:
-            _fail(batch, e)
-        else:
-            made, refused = _outcome(told)
-            for call_id, _, waiter in batch:
-                if call_id in made:
-                    waiter.set_result(None)
-                elif call_id in refused:
-                    waiter.set_exception(refused[call_id])
+def creations(client: HubSpotClient) -> Batches[Creation, None]:
+    """What is to be created. Raises Reject, Retry, Fatal, and Unknown when the entry may be there or not."""
+    return Batches(partial(_send, client), most=_BATCH, repeatable=False)
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    for _, _, waiter in batch:
-        if not waiter.done():
-            waiter.set_exception(error)
+async def _send(client: HubSpotClient, batch: Sequence[Creation]) -> Sequence[Exception | None]:
+    body = {"inputs": [{**record, "objectWriteTraceId": call_id} for call_id, record in batch]}
+    try:
+        told = await client.ask("POST", _CREATE, body, repeatable=False)
+    except (Reject, Gone) as e:
+        if len(batch) == 1:
+            return [Reject(str(e))]
+        middle = len(batch) // 2  # one of them is to blame, and HubSpot does not say which
+        return [*await _send(client, batch[:middle]), *await _send(client, batch[middle:])]
+    except (Retry, Fatal, Unknown) as e:
+        return [e] * len(batch)
+    made, refused = _outcome(told)
+    untold = Unknown("HubSpot did not say what became of this entry")
+    return [None if call_id in made else refused.get(call_id, untold) for call_id, _ in batch]
 
 
 def _outcome(told: Any) -> tuple[set[str], dict[str, Exception]]:

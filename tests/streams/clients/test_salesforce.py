@@ -10,9 +10,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from streams.clients.batches import Batches
 from streams.clients.crm import Unknown
 from streams.clients.salesforce import Config, Refused, SalesforceClient, connect
-from streams.clients.salesforce_batch import Batches
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
 from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, not_upserted, refused
@@ -25,11 +25,11 @@ Verb = Callable[[SalesforceClient], Awaitable[object]]
 
 
 def upsert(client: SalesforceClient) -> Awaitable[object]:
-    return Batches(partial(client.upsert, "Task", KEY)).ask(TASK)
+    return Batches(partial(client.upsert, "Task", KEY), most=200, again=Refused).ask(TASK)
 
 
 def update(client: SalesforceClient) -> Awaitable[object]:
-    return Batches(partial(client.update, "Task")).ask({"Id": "00T1", "Subject": "x"})
+    return Batches(partial(client.update, "Task"), most=200, again=Refused).ask({"Id": "00T1", "Subject": "x"})
 
 
 def query(client: SalesforceClient) -> Awaitable[object]:

@@ -1,6 +1,6 @@
-"""Many records in one request to Salesforce: what gathers while one is on its way goes with the next.
+"""Many records in one request to a CRM: what gathers while one is on its way goes with the next.
 
-However many records it holds, a request counts as one of the org's day; and each record has its own outcome.
+However many records it holds, a request counts as one; and each record has its own outcome.
 """
 
 import asyncio
@@ -8,12 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from streams.clients.crm import Unknown
-from streams.clients.salesforce import Refused
 from streams.runtime.errors import Retry
 
 A = TypeVar("A")
 R = TypeVar("R")
-_BATCH = 200
 
 
 class Batches(Generic[A, R]):
@@ -23,11 +21,15 @@ class Batches(Generic[A, R]):
         self,
         send: Callable[[Sequence[A]], Awaitable[Sequence[R | Exception]]],
         *,
-        most: int = _BATCH,
+        most: int,
         repeatable: bool = True,
+        again: type[Exception] | tuple[()] = (),
     ) -> None:
-        """`send` returns what became of each of `most` at the most, in their order, or raises what befell them all."""
-        self._send_all, self._most, self._door = send, most, asyncio.Lock()
+        """`send` returns what became of each of `most` at the most, in their order, or raises what befell them all.
+
+        Where a record in company met `again`, it is tried by itself before that is believed.
+        """
+        self._send_all, self._most, self._again, self._door = send, most, again, asyncio.Lock()
         self._lost = Retry if repeatable else Unknown
         self._waiting: list[tuple[A, asyncio.Future[R]]] = []
 
@@ -53,20 +55,20 @@ class Batches(Generic[A, R]):
             await self._send(batch)
         finally:  # also when this task is cancelled: nobody waits for ever
             others = [one for one in batch if one[1] is not mine]
-            _fail(others, self._lost("nobody heard what Salesforce said of this record"))
+            _fail(others, self._lost("nobody heard what the CRM said of this record"))
 
     async def _send(self, batch: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
         try:
             results = await self._send_all([one for one, _ in batch])
         except Exception as e:  # noqa: BLE001 - it is raised again, where each is waited for
-            if isinstance(e, Refused) and len(batch) > 1:
+            if isinstance(e, self._again) and len(batch) > 1:
                 await self._alone(batch)
             else:
                 _fail(batch, e)
             return
         doubtful = []
         for (one, waiter), result in zip(batch, results, strict=True):
-            if isinstance(result, Refused) and len(batch) > 1:
+            if isinstance(result, self._again) and len(batch) > 1:
                 doubtful.append((one, waiter))
             elif waiter.done():  # whoever waited has been cancelled
                 continue
@@ -77,7 +79,7 @@ class Batches(Generic[A, R]):
         await self._alone(doubtful)
 
     async def _alone(self, batch: Sequence[tuple[A, asyncio.Future[R]]]) -> None:
-        """What the org's own triggers refuse may be the size of the batch: each has a second chance by itself."""
+        """Each has a second chance by itself."""
         for one in batch:
             if not one[1].done():
                 await self._send([one])

@@ -1,4 +1,4 @@
-"""Salesforce's collections: few requests for many records, and each record has its own outcome."""
+"""Few requests for many records, as Salesforce's collections show it: each record has its own outcome."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from streams.clients.batches import Batches
 from streams.clients.crm import Unknown
 from streams.clients.salesforce import Config, Refused, connect
-from streams.clients.salesforce_batch import Batches
 from streams.runtime.clock import ManualClock
 from streams.runtime.errors import Fatal, Retry
 from tests.fakes.salesforce import CLIENT_ID, KEY, Salesforce, not_upserted, refused
@@ -37,7 +37,7 @@ def outcomes(org: Salesforce, subjects: Sequence[str], handler: Handler | None =
 
     async def write() -> list[str | BaseException]:
         async with connect(CONFIG, clock, rate=1000, transport=httpx.MockTransport(door)) as client:
-            upserts = Batches(partial(client.upsert, "Task", KEY))
+            upserts = Batches(partial(client.upsert, "Task", KEY), most=200, again=Refused)
             tasks = ({KEY: f"main:{n}", "Subject": subject} for n, subject in enumerate(subjects))
             return await asyncio.gather(*map(upserts.ask, tasks), return_exceptions=True)
 
@@ -123,7 +123,7 @@ def test_who_gives_up_leaves_nobody_waiting(org: Salesforce, *, repeatable: bool
             return org.answer(request)
 
         async with connect(CONFIG, ManualClock(), rate=1000, transport=httpx.MockTransport(door)) as client:
-            upserts = Batches(partial(client.upsert, "Task", KEY), repeatable=repeatable)
+            upserts = Batches(partial(client.upsert, "Task", KEY), most=200, again=Refused, repeatable=repeatable)
             tasks = [asyncio.ensure_future(upserts.ask({KEY: f"main:{n}"})) for n in range(4)]
             await asyncio.wait_for(on_its_way.acquire(), 5)
             tasks[2].cancel()
